@@ -1,0 +1,71 @@
+"""How to choose, as plain data: which scores with which weights, and how ties fall.
+
+A policy holds no callables and no code reads its name: two policies with the same values decide
+the same. Presets are public values in `gpuyard.scheduling.presets`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+ScoreName = Literal[
+    "fgd",
+    "best-fit",
+    "dot-product",
+    "packing",
+    "clustering",
+    "random",
+    "least-allocated",
+    "most-allocated",
+    "requested-to-capacity-ratio",
+    "balanced-allocation",
+    "taint-toleration",
+    "node-affinity",
+    "inter-pod-affinity",
+    "topology-spread",
+]
+DeviceChoice = Literal["best-fit", "fgd", "random", "first"]
+TieBreak = Literal["rank", "random"]
+GangStart = Literal["pod-by-pod", "all-or-nothing"]
+
+
+class ResourceWeight(msgspec.Struct, frozen=True, cache_hash=True):
+    """A resource that a score counts, and how much."""
+
+    name: str
+    weight: int = 1
+
+
+class ShapePoint(msgspec.Struct, frozen=True, cache_hash=True):
+    """A point of the RequestedToCapacityRatio function: utilisation in percent, score 0..10."""
+
+    utilization: int
+    score: int
+
+
+CPU_AND_MEMORY = (ResourceWeight("cpu"), ResourceWeight("memory"))
+
+
+class WeightedScore(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """A score by name, its weight in the sum, and the arguments that its rule reads.
+
+    `resources` and `shape` are arguments of kube-scheduler's resource scores,
+    `hard_pod_affinity_weight` and `ignore_preferred_terms_of_existing_pods` of its inter-pod score.
+    """
+
+    name: ScoreName
+    weight: int = 1
+    resources: tuple[ResourceWeight, ...] = CPU_AND_MEMORY
+    shape: tuple[ShapePoint, ...] = ()
+    hard_pod_affinity_weight: int = 1
+    ignore_preferred_terms_of_existing_pods: bool = False
+
+
+class Policy(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """Everything that tells one way of deciding from another."""
+
+    scores: tuple[WeightedScore, ...]
+    devices: DeviceChoice = "best-fit"
+    tie_break: TieBreak = "rank"
+    gangs: GangStart = "all-or-nothing"
+    rows_kept_max: int = 4096  # shapes whose score rows stay in memory; beyond it they are recomputed
