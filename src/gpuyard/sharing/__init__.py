@@ -1,0 +1,1 @@
+"""Who shares a device, and which device a pod gets."""
