@@ -45,15 +45,7 @@ def typical_mix(requests: Iterable[Request]) -> tuple[MixEntry, ...]:
 
 def class_counts(requests: Iterable[Request]) -> Counter[RequestClass]:
     """Return how many of `requests` are of each class."""
-    return sum_by_class(Counter(requests))
-
-
-def sum_by_class(counts: Counter[Request]) -> Counter[RequestClass]:
-    """Return the counts of whole requests added up over what their class leaves out."""
-    total: Counter[RequestClass] = Counter()
-    for request, count in counts.items():
-        total[class_of(request)] += count
-    return total
+    return Counter(class_of(request) for request in requests)
 
 
 def class_of(request: Request) -> RequestClass:
