@@ -50,7 +50,8 @@ class WeightedScore(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     """A score by name, its weight in the sum, and the arguments that its rule reads.
 
     `resources` and `shape` are arguments of kube-scheduler's resource scores,
-    `hard_pod_affinity_weight` and `ignore_preferred_terms_of_existing_pods` of its inter-pod score.
+    `hard_pod_affinity_weight` and `ignore_preferred_terms_of_existing_pods` of its inter-pod score;
+    the ``largest_*`` are the largest node that best-fit, dot-product and clustering measure by.
     """
 
     name: ScoreName
@@ -59,6 +60,8 @@ class WeightedScore(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     shape: tuple[ShapePoint, ...] = ()
     hard_pod_affinity_weight: int = 1
     ignore_preferred_terms_of_existing_pods: bool = False
+    largest_cpu_milli: int = 128_000
+    largest_device_milli: int = 8_000
 
 
 class Policy(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):

@@ -1,0 +1,50 @@
+"""Policies by name: public values, each a knob setting and nothing else.
+
+The first six are the policies of FGD's evaluation (USENIX ATC'23, Table 3). ``kube`` is
+kube-scheduler's default profile (v1.36.3; image locality, volumes and DRA left out),
+``kube-most-allocated`` the same with the bin-packing strategy that Kubernetes documents for
+NodeResourcesFit, where GPUs count most.
+"""
+
+from gpuyard.model.policy import Policy, ResourceWeight, ScoreName, WeightedScore
+
+
+def _one(score: ScoreName) -> tuple[WeightedScore, ...]:
+    return (WeightedScore(name=score),)
+
+
+_KUBE_AROUND = (
+    WeightedScore(name="taint-toleration", weight=3),
+    WeightedScore(name="node-affinity", weight=2),
+    WeightedScore(name="topology-spread", weight=2),
+    WeightedScore(name="inter-pod-affinity", weight=2),
+    WeightedScore(name="balanced-allocation", weight=1),
+)
+
+PRESETS: dict[str, Policy] = {
+    "fgd": Policy(scores=_one("fgd"), devices="fgd"),
+    "best-fit": Policy(scores=_one("best-fit")),
+    "dot-product": Policy(scores=_one("dot-product")),
+    "packing": Policy(scores=_one("packing")),
+    "clustering": Policy(scores=_one("clustering")),
+    "random": Policy(scores=_one("random"), devices="random"),
+    "kube": Policy(
+        scores=(WeightedScore(name="least-allocated"), *_KUBE_AROUND),
+        tie_break="random",
+        gangs="pod-by-pod",
+    ),
+    "kube-most-allocated": Policy(
+        scores=(
+            WeightedScore(
+                name="most-allocated",
+                resources=(
+                    ResourceWeight("cpu"),
+                    ResourceWeight("memory"),
+                    ResourceWeight("nvidia.com/gpu", 5),
+                ),
+            ),
+            *_KUBE_AROUND,
+        ),
+        tie_break="random",
+    ),
+}

@@ -1,0 +1,26 @@
+"""Random: one feasible node gets 100, the others 0. A baseline, not a proposal."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpuyard.model.policy import WeightedScore
+from gpuyard.scheduling.fleet import IntArray
+from gpuyard.scheduling.rules import SCORE_MAX
+from gpuyard.scheduling.shapes import Shape
+
+if TYPE_CHECKING:
+    from gpuyard.scheduling.snapshot import Snapshot
+
+
+def raw(
+    snapshot: "Snapshot",  # noqa: ARG001  every score has this signature
+    shape: Shape,  # noqa: ARG001
+    term: WeightedScore,  # noqa: ARG001
+    slots: IntArray,
+    rng: np.random.Generator,
+) -> IntArray:
+    """Draw one of `slots`, each as likely as any other."""
+    score = np.zeros(len(slots), dtype=np.int64)
+    score[rng.integers(len(slots))] = SCORE_MAX
+    return score
