@@ -11,6 +11,7 @@ UV_HOME := build/uv-0.13
 UV_PIN := uv>=0.13.9,<0.14
 UV ?= $(UV_HOME)/bin/uv
 BIN := .venv/bin
+export UV_PROJECT_ENVIRONMENT := .venv
 
 # Stamps lie inside the environment, so that deleting it deletes them.
 RUNNABLE := .venv/.gpuyard-runnable

@@ -51,7 +51,8 @@ TODO_WITH_ISSUE = re.compile(TODO + r"\(#\d+\)")
 def tracked() -> list[Path]:
     if not shutil.which("git") or not (ROOT / ".git").exists():
         return []
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    trusted = ["-c", f"safe.directory={ROOT}"]  # a gate may run as another user than the owner
+    command = ["git", *trusted, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
     paths = (ROOT / name for name in sorted(set(listed.stdout.split("\0"))) if name)
     return [path for path in paths if path.is_file() and not path.is_symlink()]
