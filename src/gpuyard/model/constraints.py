@@ -90,7 +90,11 @@ class PreferredPods(msgspec.Struct, frozen=True, cache_hash=True):
 
 
 class SpreadConstraint(msgspec.Struct, frozen=True, cache_hash=True):
-    """Topology spread: matching pods of the pod's own namespace differ by at most `max_skew`."""
+    """Topology spread: matching pods of the pod's own namespace differ by at most `max_skew`.
+
+    `is_default` marks one that the cluster gives to pods without their own: in the scores it does
+    not shut out nodes that lack one of the topology keys.
+    """
 
     max_skew: int
     topology_key: str
@@ -99,6 +103,7 @@ class SpreadConstraint(msgspec.Struct, frozen=True, cache_hash=True):
     min_domains: int | None = None
     honor_node_affinity: bool = True
     honor_node_taints: bool = False
+    is_default: bool = False
 
 
 class Volume(msgspec.Struct, frozen=True, cache_hash=True):
@@ -127,6 +132,7 @@ class Constraints(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     preferred_pods: tuple[PreferredPods, ...] = ()  # affinity > 0, anti-affinity < 0
     spread: tuple[SpreadConstraint, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    enforced_nodes: tuple[NodeSelectorTerm, ...] | None = None  # the scheduler's addedAffinity
 
 
 UNCONSTRAINED = Constraints()

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gpuyard.model.reasons import Reason
+from gpuyard.model.reasons import ReasonCode
 from gpuyard.model.workloads import Assignment
 
 
@@ -13,12 +13,17 @@ class Start(msgspec.Struct, frozen=True):
     assignments: tuple[Assignment, ...]
     complete: bool = True
 
+    @property
+    def device_milli(self) -> int:
+        """Thousandths of devices that this start takes."""
+        return sum(assignment.device_milli for assignment in self.assignments)
+
 
 class Wait(msgspec.Struct, frozen=True):
-    """`workload` stays pending, and why."""
+    """`workload` stays pending, and why in one word."""
 
     workload: str
-    reason: Reason
+    code: ReasonCode
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -50,7 +50,7 @@ class Reporter(Protocol):
     def started(self, workload: str, nodes: tuple[str, ...]) -> None:
         """Tell that every pod of `workload` has its node."""
 
-    def pending(self, workload: str, reason: Reason) -> None:
+    def pending(self, workload: str, code: ReasonCode) -> None:
         """Tell why `workload` does not start in this cycle."""
 
 
@@ -60,5 +60,5 @@ class Silent:
     def started(self, workload: str, nodes: tuple[str, ...]) -> None:
         """Do nothing."""
 
-    def pending(self, workload: str, reason: Reason) -> None:
+    def pending(self, workload: str, code: ReasonCode) -> None:
         """Do nothing."""

@@ -102,3 +102,9 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     devices: tuple[int, ...] | None = None
     terminating: bool = False
+
+    @property
+    def device_milli(self) -> int:
+        """Thousandths of devices that the pod holds."""
+        asked = self.template.request.devices
+        return asked.total_milli if asked else 0

@@ -13,15 +13,17 @@ are everywhere, and a random choice among them costs FGD five points of allocate
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import numpy as np
 
 from gpuyard.model.deltas import PodBound
+from gpuyard.model.nodes import Pool
 from gpuyard.model.policy import Policy
 from gpuyard.model.workloads import Assignment, PodTemplate
 from gpuyard.scheduling.feasibility import FILTERS
+from gpuyard.scheduling.feasibility.devices import suffices
 from gpuyard.scheduling.fleet import BoolArray, IntArray
 from gpuyard.scheduling.scores import SCORES, fgd
 from gpuyard.scheduling.shapes import Shape
@@ -63,11 +65,21 @@ class Choice(msgspec.Struct, frozen=True):
 class Placer:
     """Chooses nodes by one policy over one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, policy: Policy, rng: np.random.Generator) -> None:
-        """Take `rng` for what the policy leaves to chance."""
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        policy: Policy,
+        rng: np.random.Generator,
+        pools: Mapping[str, Pool] | None = None,
+    ) -> None:
+        """Take `rng` for what the policy leaves to chance.
+
+        `pools` by name say who picks the device; a node of no known pool has ours (``agent``).
+        """
         self.snapshot = snapshot
         self.policy = policy
         self.rng = rng
+        self.pools = pools or {}
         self.counted = Counted()
         self._rows: OrderedDict[Shape, Row] = OrderedDict()
         self._mix = snapshot.mix
@@ -106,6 +118,30 @@ class Placer:
         slot = self._best(slots, self._total(shape, row, slots))
         return Choice(slot, self._devices(shape, slot))
 
+    def room(self, shape: Shape) -> IntArray:
+        """Return for each slot how many pods of `shape` fit there side by side.
+
+        What pods in other domains forbid is not looked at: an upper bound where they matter.
+        """
+        row = self._row(shape)
+        fits = np.zeros(len(row.feasible), dtype=np.int64)
+        slots = np.flatnonzero(row.feasible)
+        fleet, request = self.snapshot.fleet, shape.request
+        vector = self.snapshot.vector(request)
+        room = (fleet.free[slots][:, vector.needed_columns] // vector.needed).min(axis=1)
+        if request.devices:
+            left = fleet.device_free[slots] * suffices(self.snapshot, request.devices, slots)
+            shares = (left // request.devices.milli).sum(axis=1)
+            if request.devices.count > 1:  # one pod's devices differ: at most one share of each
+                shares = (left >= request.devices.milli).sum(axis=1) // request.devices.count
+            room = np.minimum(room, shares)
+        fits[slots] = np.minimum(room, 1) if shape.constraints.host_ports else room
+        return fits
+
+    def depends_on_pods(self, shape: Shape) -> bool:
+        """Tell whether pods in other nodes' domains decide where `shape` may go."""
+        return bool(self._row(shape).pod_filters)
+
     def _total(self, shape: Shape, row: Row, slots: IntArray) -> IntArray:
         total: IntArray | None = None
         for term, kept in zip(self.policy.scores, row.raw, strict=True):
@@ -136,9 +172,12 @@ class Placer:
         asked = shape.request.devices
         if asked is None:
             return None
+        pool = self.pools.get(self.snapshot.nodes[slot].pool)
+        left = devices_left(self.snapshot, shape, slot)
+        if pool is not None and pool.chooser == "kubelet":
+            return choose_devices.distributed(left, asked.count, asked.milli)
         if self.policy.devices == "fgd" and fgd.shares_a_device(asked):
             return fgd.choose_devices(self.snapshot, shape, slot)
-        left = devices_left(self.snapshot, shape, slot)
         match self.policy.devices:
             case "random":
                 return choose_devices.any_fit(left, asked.count, asked.milli, self.rng)

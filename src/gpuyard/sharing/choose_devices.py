@@ -31,6 +31,18 @@ def first_fit(left_milli: Sequence[int], count: int, milli: int) -> tuple[int, .
     return tuple(fitting[:count]) if len(fitting) >= count else None
 
 
+def distributed(left_milli: Sequence[int], count: int, milli: int) -> tuple[int, ...] | None:
+    """Return the `count` emptiest devices that have `milli` left, the first among equals.
+
+    NVIDIA's device plugin proposes this for time-sliced and MPS replicas by default (v0.20.0,
+    ``sharedDevicesAllocationPolicy: distributed``); for whole devices all choices are alike here.
+    """
+    fitting = sorted((-left, index) for index, left in enumerate(left_milli) if left >= milli)
+    if len(fitting) < count:
+        return None
+    return tuple(sorted(index for _, index in fitting[:count]))
+
+
 def any_fit(
     left_milli: Sequence[int], count: int, milli: int, rng: np.random.Generator
 ) -> tuple[int, ...] | None:
