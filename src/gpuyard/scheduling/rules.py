@@ -64,6 +64,15 @@ def always(*_: object) -> bool:
     return True
 
 
+def saying(rejection: Rejection) -> Callable[..., tuple[Rejection, ...]]:
+    """Return the `Filter.reasons` of a rule that has one thing to say."""
+
+    def reasons(*_: object) -> tuple[Rejection, ...]:
+        return (rejection,)
+
+    return reasons
+
+
 def share_of_largest(raw: IntArray, *, reverse: bool = False) -> IntArray:
     """Normalise like kube-scheduler's DefaultNormalizeScore: integer share of the largest value.
 

@@ -80,11 +80,18 @@ def _compares(requirement: Requirement, value: str | None) -> bool:
 def term_selects(
     term: PodTerm, namespace: str, labels: dict[str, str], namespaces: dict[str, Labels]
 ) -> bool:
-    """Tell whether `term` selects a pod; `namespaces` are the known ones with their labels."""
+    """Tell whether `term` selects a pod; `namespaces` are the known ones with their labels.
+
+    Of a namespace that is not known only an empty namespace selector can be sure.
+    """
+    return _is_in_scope(term, namespace, namespaces) and matches(term.selector, labels)
+
+
+def _is_in_scope(term: PodTerm, namespace: str, namespaces: dict[str, Labels]) -> bool:
     if namespace in term.namespaces:
-        return matches(term.selector, labels)
-    if term.namespace_selector is None or namespace not in namespaces:
+        return True
+    if term.namespace_selector is None:
         return False
-    return matches(term.namespace_selector, dict(namespaces[namespace])) and matches(
-        term.selector, labels
-    )
+    if namespace not in namespaces:
+        return not term.namespace_selector.requirements
+    return matches(term.namespace_selector, dict(namespaces[namespace]))

@@ -31,6 +31,7 @@ from gpuyard.model.workloads import Assignment, PodTemplate, Request
 from gpuyard.scheduling.changes import ChangeLog
 from gpuyard.scheduling.fleet import PODS_COLUMN, Fleet, IntArray
 from gpuyard.scheduling.fragmentation import Fragments
+from gpuyard.scheduling.node_facts import NodeFacts
 from gpuyard.scheduling.shapes import Shape
 from gpuyard.scheduling.terms import Terms
 from gpuyard.sharing.choose_devices import best_fit
@@ -101,6 +102,7 @@ class Snapshot:
         self.observed_ns: dict[str, int] = {}
         self.use_changes = ChangeLog()
         self.node_changes = ChangeLog()
+        self.facts = NodeFacts(self)
         self.terms = Terms(self)
         self.fragments = Fragments(self)
         self._vectors: dict[Request, RequestVector] = {}
