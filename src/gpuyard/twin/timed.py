@@ -1,0 +1,228 @@
+"""The *timed* protocol: workloads arrive, wait, run and end in virtual time.
+
+An event heap moves the time from one instant to the next; everything that happens at an instant is
+taken in, then one `cycle.run` decides, with the very function that a cluster would get its
+decisions from. Latency of the decision is nil here; what users' jobs do is part of the world, not
+of the policy (`World`):
+
+* a gang whose members start one by one begins to work when the last one is there. Until then the
+  others hold their devices for nothing, and after `World.rendezvous_timeout_ns` they give up, as
+  torchrun does (``join_timeout`` 600 s of its rendezvous), and the workload is put back whole;
+* it comes back after a growing delay, as a Job's failed pods do (10 s, doubled each time, at most
+  6 min: Kubernetes' Job controller), for as long as the trace lasts.
+
+What is measured is noted after every instant at which something changed (`Timeline`) and once per
+workload (`Jobs`). Whoever is still waiting when the trace ends has waited until then; that is said,
+never left out.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping
+from enum import IntEnum
+
+import msgspec
+import numpy as np
+
+from gpuyard.model.deltas import MixEntry, MixObserved, NodeObserved, PodGone
+from gpuyard.model.nodes import Node, Pool
+from gpuyard.model.plan import Plan
+from gpuyard.model.policy import Policy
+from gpuyard.model.reasons import Reporter, Silent
+from gpuyard.model.workloads import Assignment, PodTemplate, Workload
+from gpuyard.scheduling import cycle
+from gpuyard.scheduling.placement import Counted, Placer
+from gpuyard.scheduling.snapshot import Snapshot
+from gpuyard.twin.measures import Jobs, Meter, Timeline
+
+SECOND_NS = 10**9
+INSTANTS_MAX = 50_000_000  # a trace that needs more is not finite
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """What jobs do that no scheduler decides."""
+
+    rendezvous_timeout_ns: int = 600 * SECOND_NS
+    retry_first_ns: int = 10 * SECOND_NS
+    retry_longest_ns: int = 360 * SECOND_NS
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A workload and how long it runs once all its pods do; `None`: until the end."""
+
+    workload: Workload
+    runtime_ns: int | None
+
+
+class TimedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything measured in one run."""
+
+    nodes: int
+    devices: int
+    until_ns: int
+    timeline: Timeline
+    jobs: Jobs
+    counted: Counted
+    cycles: int
+
+
+class What(IntEnum):
+    """What an event is, in the order in which events of one instant are taken in."""
+
+    END = 0
+    GIVE_UP = 1
+    RETURN = 2
+    ARRIVE = 3
+
+
+class _Job(msgspec.Struct):
+    """A workload on its way through the yard."""
+
+    index: int
+    arrival: Arrival
+    missing: tuple[cycle.Member, ...]
+    bound: list[Assignment]
+    attempts: int = 0  # tries that began and were given up; tells an old GIVE_UP from a new one
+
+
+class _Yard:
+    """One run in progress: the snapshot, the heap, and who is where."""
+
+    def __init__(self, placer: Placer, world: World, meter: Meter, reporter: Reporter) -> None:
+        self.placer = placer
+        self.world = world
+        self.meter = meter
+        self.reporter = reporter
+        self.events: list[tuple[int, What, int, int]] = []  # ns, what, job, attempt
+        self.jobs: list[_Job] = []
+        self.by_key: dict[str, _Job] = {}
+        self.waiting: dict[int, _Job] = {}
+        self.cycles = 0
+
+    def take_in(self, what: What, job: _Job, attempt: int, now_ns: int) -> bool:
+        """Let one event happen; tell whether it freed anything."""
+        match what:
+            case What.ARRIVE | What.RETURN:
+                self.waiting[job.index] = job
+                return False
+            case What.END:
+                self.meter.ended(job.index, now_ns)
+                self._free(job, now_ns)
+                return True
+            case What.GIVE_UP if attempt == job.attempts and job.missing:
+                self._put_back(job, now_ns)
+                return True
+        return False
+
+    def decide(self, jobs: Iterable[_Job], now_ns: int) -> None:
+        """Run one cycle over `jobs` and carry its plan out at once."""
+        pending = [cycle.Pending(job.arrival.workload, job.missing) for job in jobs]
+        if pending:
+            self.cycles += 1
+            self._carry_out(cycle.run(self.placer, pending, self.reporter), now_ns)
+
+    def _carry_out(self, plan: Plan, now_ns: int) -> None:
+        for start in plan.starts:
+            job = self.by_key[start.workload]
+            if not job.bound and not start.complete:
+                give_up_ns = now_ns + self.world.rendezvous_timeout_ns
+                heapq.heappush(self.events, (give_up_ns, What.GIVE_UP, job.index, job.attempts))
+            self.meter.took(start.device_milli)
+            job.bound.extend(start.assignments)
+            if start.complete:
+                job.missing = ()
+                del self.waiting[job.index]
+                self.meter.started(job.index, now_ns)
+                if job.arrival.runtime_ns is not None:
+                    end_ns = now_ns + job.arrival.runtime_ns
+                    heapq.heappush(self.events, (end_ns, What.END, job.index, job.attempts))
+            else:
+                placed = {one.pod for one in start.assignments}
+                job.missing = tuple(one for one in job.missing if one[0] not in placed)
+
+    def _put_back(self, job: _Job, now_ns: int) -> None:
+        """Free what an incomplete gang holds and let it come back later."""
+        self._free(job, now_ns)
+        job.missing = cycle.members(job.arrival.workload)
+        delay_ns = min(
+            self.world.retry_first_ns << min(job.attempts, 32), self.world.retry_longest_ns
+        )
+        job.attempts += 1
+        self.meter.gave_up(job.index)
+        del self.waiting[job.index]
+        heapq.heappush(self.events, (now_ns + delay_ns, What.RETURN, job.index, job.attempts))
+
+    def _free(self, job: _Job, now_ns: int) -> None:
+        for one in job.bound:
+            self.placer.snapshot.apply(PodGone(one.pod, now_ns))
+        self.meter.gave_back(sum(one.device_milli for one in job.bound))
+        job.bound = []
+
+
+def run(
+    nodes: Iterable[Node],
+    arrivals: Iterable[Arrival],
+    mix: tuple[MixEntry, ...],
+    policy: Policy,
+    *,
+    seed: int = 0,
+    until_ns: int | None = None,
+    pools: Mapping[str, Pool] | None = None,
+    world: World | None = None,
+    probe: PodTemplate | None = None,
+    reporter: Reporter | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> TimedRun:
+    """Let `arrivals` live on `nodes` until `until_ns` (default: nothing happens any more).
+
+    `probe` is the pod of a gang whose largest startable size is noted at every instant;
+    `progress` is called with the virtual time.
+    """
+    listed = list(arrivals)
+    snapshot = Snapshot()
+    for node in nodes:
+        snapshot.apply(NodeObserved(node))
+    snapshot.apply(MixObserved(mix))
+    placer = Placer(snapshot, policy, np.random.default_rng(seed), pools)
+    meter = Meter(placer, [arrival.workload for arrival in listed], probe)
+    yard = _Yard(placer, world or World(), meter, reporter or Silent())
+    for index, arrival in enumerate(listed):
+        job = _Job(index, arrival, cycle.members(arrival.workload), [])
+        yard.jobs.append(job)
+        yard.by_key[arrival.workload.key] = job
+        yard.events.append((arrival.workload.created_ns, What.ARRIVE, index, 0))
+    heapq.heapify(yard.events)
+    end_ns = _live(yard, until_ns, progress)
+    return TimedRun(
+        nodes=int(snapshot.fleet.present.sum()),
+        devices=int((snapshot.fleet.device_model >= 0).sum()),
+        until_ns=end_ns,
+        timeline=meter.timeline(end_ns),
+        jobs=meter.jobs(end_ns),
+        counted=placer.counted,
+        cycles=yard.cycles,
+    )
+
+
+def _live(yard: _Yard, until_ns: int | None, progress: Callable[[int], None] | None) -> int:
+    """Go from instant to instant; return the instant at which it ended."""
+    now_ns = 0
+    for _ in range(INSTANTS_MAX):
+        if not yard.events or (until_ns is not None and yard.events[0][0] > until_ns):
+            return now_ns if until_ns is None else until_ns
+        now_ns = yard.events[0][0]
+        freed, fresh = False, []
+        while yard.events and yard.events[0][0] == now_ns:
+            _, what, index, attempt = heapq.heappop(yard.events)
+            job = yard.jobs[index]
+            freed |= yard.take_in(what, job, attempt, now_ns)
+            if what in {What.ARRIVE, What.RETURN}:
+                fresh.append(job)
+        # Nothing was freed: whoever could not start before cannot now.
+        yard.decide(list(yard.waiting.values()) if freed else fresh, now_ns)
+        yard.meter.note(now_ns, yard.waiting)
+        if progress:
+            progress(now_ns)
+    msg = f"the trace has more than {INSTANTS_MAX} instants"
+    raise ValueError(msg)
+
+
