@@ -92,6 +92,11 @@ class NodeFacts:
 
         The question gets `None` where the node has no such label.
         """
+        answers: BoolArray = self.measure(fact, slots, question) != 0
+        return answers
+
+    def measure(self, fact: Fact, slots: IntArray, question: Callable[[Any], int]) -> IntArray:
+        """Return the number that `question` gives for each of `slots`; otherwise like `ask`."""
         column = self.column(fact)
         codes = column.codes[slots]
         if len(codes) < len(column.values):
@@ -133,5 +138,5 @@ def _value(column: Column, code: int) -> Any:  # noqa: ANN401  a label, taints, 
     return None if code == ABSENT else column.values[code]
 
 
-def _answers(question: Callable[[Any], bool], values: list[Any]) -> BoolArray:
-    return np.array([question(value) for value in values], dtype=np.bool_)
+def _answers(question: Callable[[Any], int], values: list[Any]) -> IntArray:
+    return np.array([question(value) for value in values], dtype=np.int64)

@@ -7,12 +7,20 @@ concerns, its raw value for many nodes at once, and its normalisation over the f
 from gpuyard.model.policy import ScoreName
 from gpuyard.scheduling.rules import Score, always
 from gpuyard.scheduling.scores import (
+    balanced_allocation,
     best_fit,
     clustering,
     dot_product,
     fgd,
+    inter_pod_affinity,
+    least_allocated,
+    most_allocated,
+    node_affinity,
     packing,
     random,
+    requested_to_capacity_ratio,
+    taint_toleration,
+    topology_spread,
 )
 
 SCORES: dict[ScoreName, Score] = {
@@ -22,4 +30,18 @@ SCORES: dict[ScoreName, Score] = {
     "packing": Score("use", always, packing.raw),
     "clustering": Score("use", always, clustering.raw),
     "random": Score("nothing", always, random.raw),
+    "least-allocated": Score("use", always, least_allocated.raw),
+    "most-allocated": Score("use", always, most_allocated.raw),
+    "requested-to-capacity-ratio": Score("use", always, requested_to_capacity_ratio.raw),
+    "balanced-allocation": Score("use", balanced_allocation.concerns, balanced_allocation.raw),
+    "taint-toleration": Score("labels", always, taint_toleration.raw, taint_toleration.normalise),
+    "node-affinity": Score(
+        "labels", node_affinity.concerns, node_affinity.raw, node_affinity.normalise
+    ),
+    "inter-pod-affinity": Score(
+        "pods", inter_pod_affinity.concerns, inter_pod_affinity.raw, inter_pod_affinity.normalise
+    ),
+    "topology-spread": Score(
+        "pods", topology_spread.concerns, topology_spread.raw, topology_spread.normalise
+    ),
 }

@@ -1,0 +1,104 @@
+"""What the resource scores of kube-scheduler count on a node: held, with the pod, and in all.
+
+For each resource of a score's list: a resource that only some nodes have (devices, huge pages) is
+left out when the pod does not ask for it, and any resource is left out on nodes that have none.
+Left out means a capacity of zero here. Two ways of counting: *scored* takes 100m CPU and 200Mi for
+each container that asks for none (so that pods without requests do not pile up), *plain* takes what
+was asked.
+
+Semantics: k8s.io/kubernetes v1.36.3, plugins/noderesources/resource_allocation.go.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gpuyard.model.policy import ResourceWeight
+from gpuyard.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
+from gpuyard.scheduling.fleet import IntArray
+from gpuyard.scheduling.shapes import Shape
+
+if TYPE_CHECKING:
+    from gpuyard.scheduling.snapshot import Snapshot
+
+ON_EVERY_NODE = (CPU, MEMORY, EPHEMERAL_STORAGE)
+
+
+class Allocation(NamedTuple):
+    """Amounts [slot, resource] of a score's resources, all zero where one is left out."""
+
+    requested: IntArray  # by running pods and the new one
+    held: IntArray  # by running pods
+    capacity: IntArray
+
+    @property
+    def divisor(self) -> IntArray:
+        """Return the capacity, with 1 in the place of 0."""
+        return np.maximum(self.capacity, 1)
+
+
+def scored(
+    snapshot: "Snapshot", shape: Shape, resources: tuple[ResourceWeight, ...], slots: IntArray
+) -> Allocation:
+    """Return the allocation with something for every container."""
+    asked = pod_amounts(shape, resources, plain=False)
+    columns = _columns(snapshot, resources)
+    return _without_left_out(
+        snapshot.fleet.scored[slots[:, None], columns],
+        snapshot.fleet.allocatable[slots[:, None], columns],
+        asked,
+        resources,
+    )
+
+
+def plain(
+    snapshot: "Snapshot", shape: Shape, resources: tuple[ResourceWeight, ...], slots: IntArray
+) -> Allocation:
+    """Return the allocation as it was asked for."""
+    asked = pod_amounts(shape, resources, plain=True)
+    columns = _columns(snapshot, resources)
+    capacity = snapshot.fleet.allocatable[slots[:, None], columns]
+    held = capacity - snapshot.fleet.free[slots[:, None], columns]
+    return _without_left_out(held, capacity, asked, resources)
+
+
+def pod_amounts(shape: Shape, resources: tuple[ResourceWeight, ...], *, plain: bool) -> IntArray:
+    """Return what the pod asks of each of `resources`."""
+    request = shape.request
+    amounts = request.resources if plain or request.scored is None else request.scored
+    return np.array([amounts.get(resource.name) for resource in resources], dtype=np.int64)
+
+
+def weighted_mean(scores: IntArray, counts: IntArray) -> IntArray:
+    """Return for each slot the mean of `scores` [slot, resource], rounded down.
+
+    `counts` [slot, resource] are the weights, 0 where a resource is left out; all 0 gives 0.
+    """
+    total = (scores * counts).sum(axis=1)
+    mean: IntArray = total // np.maximum(counts.sum(axis=1), 1)
+    return mean
+
+
+def weights(resources: tuple[ResourceWeight, ...], allocation: Allocation) -> IntArray:
+    """Return [slot, resource] the weight of each resource, 0 where it is left out."""
+    by_resource = np.array([resource.weight for resource in resources], dtype=np.int64)
+    return np.where(allocation.capacity == 0, 0, by_resource)
+
+
+def _columns(snapshot: "Snapshot", resources: tuple[ResourceWeight, ...]) -> IntArray:
+    columns = [snapshot.fleet.resource_column(resource.name) for resource in resources]
+    return np.array(columns, dtype=np.int64)
+
+
+def _without_left_out(
+    held: IntArray, capacity: IntArray, asked: IntArray, resources: tuple[ResourceWeight, ...]
+) -> Allocation:
+    """Blank what is left out; the number of pods is no resource that Kubernetes scores."""
+    matters = np.array([resource.name in ON_EVERY_NODE for resource in resources], dtype=np.bool_)
+    matters |= (asked > 0) & np.array([resource.name != PODS for resource in resources])
+    counted = (capacity != 0) & matters
+    return Allocation(
+        np.where(counted, held + asked, 0),
+        np.where(counted, held, 0),
+        np.where(counted, capacity, 0),
+    )
