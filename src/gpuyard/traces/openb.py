@@ -33,15 +33,12 @@ from gpuyard.traces.trace import FilePath, TraceError
 
 NODE_COLUMNS = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
 POD_COLUMNS = ("name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli")
-TIME_COLUMNS = ("creation_time", "deletion_time", "scheduled_time")
 
 CPU_MILLI_MAX = 10**9
 MEMORY_MIB_MAX = 10**9
 GPUS_PER_NODE_MAX = 1024
-TIME_S_MAX = 4 * 10**9  # in nanoseconds still below 2**63; far beyond today as a Unix time
 ARRIVALS_MAX = 10_000_000
 PUBLISHED_LOAD = 1.3  # the experiments go on until pods ask for 130 % of all GPUs
-SECOND_NS = 10**9
 
 
 class OpenbPod(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,7 +217,7 @@ def _node(row: Row, rank: int) -> Node:
         raise row.error(f"{gpus} GPUs without a model; name it in column model")
     return Node(
         name=row.cells["sn"],
-        allocatable=_cpu_and_memory(row),
+        allocatable=cpu_and_memory(row),
         devices=(Device(model=model),) * gpus,
         rank=rank,
         pool=model if gpus else "",
@@ -228,18 +225,21 @@ def _node(row: Row, rank: int) -> Node:
 
 
 def _pod(row: Row, request: Request) -> OpenbPod:
-    created_s, deleted_s, scheduled_s = (
-        row.optional_integer(column, 0, TIME_S_MAX) for column in TIME_COLUMNS
-    )
-    for column, ends_s in (("deletion_time", deleted_s), ("scheduled_time", scheduled_s)):
-        if ends_s is not None and ends_s < (created_s or 0):
-            raise row.error(f"{column} {ends_s} lies before creation_time {created_s}; swap them")
+    created_ns = row.seconds_ns("creation_time") or 0
+    deleted_ns = row.seconds_ns("deletion_time")
+    scheduled_ns = row.seconds_ns("scheduled_time")
+    if scheduled_ns is not None and scheduled_ns < created_ns:
+        raise row.error("scheduled_time lies before creation_time; correct the times")
+    if deleted_ns is not None and deleted_ns < (scheduled_ns or created_ns):
+        raise row.error(
+            "deletion_time lies before scheduled_time or creation_time; correct the times"
+        )
     return OpenbPod(
         name=row.cells["name"],
         request=request,
-        created_ns=(created_s or 0) * SECOND_NS,
-        deleted_ns=None if deleted_s is None else deleted_s * SECOND_NS,
-        scheduled_ns=None if scheduled_s is None else scheduled_s * SECOND_NS,
+        created_ns=created_ns,
+        deleted_ns=deleted_ns,
+        scheduled_ns=scheduled_ns,
         qos=row.text("qos"),
         phase=row.text("pod_phase"),
         line=row.line,
@@ -247,7 +247,7 @@ def _pod(row: Row, request: Request) -> OpenbPod:
 
 
 def _request(row: Row, models: Collection[str] | None) -> Request:
-    resources = _cpu_and_memory(row)
+    resources = cpu_and_memory(row)
     count = row.integer("num_gpu", 0, GPUS_PER_NODE_MAX)
     if count == 0:
         return Request(resources=resources)
@@ -268,7 +268,8 @@ def model_names(row: Row, column: str, models: Collection[str] | None) -> tuple[
     return wanted
 
 
-def _cpu_and_memory(row: Row) -> Resources:
+def cpu_and_memory(row: Row) -> Resources:
+    """Return the amounts of a row, nodes and pods alike."""
     cpu_milli = row.integer("cpu_milli", 0, CPU_MILLI_MAX)
     memory_mib = row.integer("memory_mib", 0, MEMORY_MIB_MAX)
     return Resources(((CPU, cpu_milli), (MEMORY, memory_mib * MIB_BYTES)))

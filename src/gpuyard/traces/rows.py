@@ -1,17 +1,19 @@
 """CSV files as rows that know their line: bounded, gzip or plain, never a bare exception.
 
-In: a path. Out: `Row`s in the order of the file, one at a time. Whether a file is compressed is read
-from its first bytes, not from its name. Everything has a limit (bytes after decompression, rows, characters per
-line), so that a wrong path or a hostile archive ends in one sentence instead of a full memory.
+In: a path. Out: `Row`s in the order of the file, one at a time. Whether a file is compressed is
+read from its first bytes, not from its name. Everything has a limit (bytes after decompression,
+rows, characters per line and per text), so that a wrong path or a hostile archive ends in one
+sentence instead of a full memory.
 
-A cell is read by asking for what it must be (`Row.integer`, `Row.text`); a cell that is not that
-raises `TraceError` with the line of the row and the values that are allowed.
+A cell is read by asking for what it must be (`Row.integer`, `Row.seconds_ns`, `Row.text`); a cell
+that is not that raises `TraceError` with the line of the row and the values that are allowed.
 """
 
 import csv
 import difflib
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -23,8 +25,14 @@ from gpuyard.traces.trace import FilePath, TraceError
 FILE_BYTES_MAX = 256 * 2**20  # after decompression
 ROWS_MAX = 1_000_000  # a hundred times the longest openb list
 LINE_CHARS_MAX = 16_384
+TEXT_CHARS_MAX = 512  # of a name; Kubernetes allows 253 and a namespace
+TIME_S_MAX = 4 * 10**9  # in nanoseconds still below 2**63; far beyond today as a Unix time
+SECOND_NS = 10**9
 GZIP_MAGIC = b"\x1f\x8b"
 SHOWN_CHARS_MAX = 40  # of a wrong value, in a message
+
+WHOLE = re.compile(r"-?[0-9]{1,18}")
+SECONDS = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,9}))?")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -39,32 +47,48 @@ class Row(msgspec.Struct, frozen=True):
         return TraceError(self.path, self.line, sentence)
 
     def text(self, column: str, default: str = "") -> str:
-        """Return the cell, `default` where the table has no such column."""
-        return self.cells.get(column, default)
+        """Return the cell, `default` where it is empty or there is no such column."""
+        value = self.cells.get(column) or default
+        if len(value) > TEXT_CHARS_MAX or not value.isprintable():
+            raise self.error(
+                f"{column} is {shown(value)}; write printable text of at most "
+                f"{TEXT_CHARS_MAX} characters"
+            )
+        return value
 
     def name(self, column: str) -> str:
         """Return the cell, which must not be empty."""
-        value = self.cells[column]
+        value = self.text(column)
         if not value:
             raise self.error(f"{column} is empty; give every row a name")
         return value
 
-    def integer(self, column: str, minimum: int, maximum: int) -> int:
-        """Return the cell as a whole number in [`minimum`, `maximum`]."""
-        value = self.cells[column]
-        if value.isascii() and value.isdigit() and len(value) <= len(str(maximum)):
-            number = int(value)
-            if minimum <= number <= maximum:
-                return number
+    def integer(self, column: str, minimum: int, maximum: int, default: int | None = None) -> int:
+        """Return the cell as a whole number in [`minimum`, `maximum`].
+
+        An empty cell or a missing column gives `default` where there is one.
+        """
+        value = self.cells.get(column, "")
+        if not value and default is not None:
+            return default
+        if WHOLE.fullmatch(value) and minimum <= int(value) <= maximum:
+            return int(value)
         raise self.error(
             f"{column} is {shown(value)}; write a whole number from {minimum} to {maximum}"
         )
 
-    def optional_integer(self, column: str, minimum: int, maximum: int) -> int | None:
-        """Return the cell as a whole number, `None` where it is empty or there is no column."""
-        if not self.cells.get(column):
+    def seconds_ns(self, column: str) -> int | None:
+        """Return the cell, seconds with up to nine decimals, in nanoseconds; `None` where empty."""
+        value = self.cells.get(column, "")
+        if not value:
             return None
-        return self.integer(column, minimum, maximum)
+        match = SECONDS.fullmatch(value)
+        if match is None or int(match[1]) > TIME_S_MAX:
+            raise self.error(
+                f"{column} is {shown(value)}; write seconds from 0 to {TIME_S_MAX}, "
+                "at most nine decimals"
+            )
+        return int(match[1]) * SECOND_NS + int((match[2] or "").ljust(9, "0"))
 
 
 def shown(value: str) -> str:
@@ -87,7 +111,8 @@ def read_rows(path: FilePath, required: tuple[str, ...]) -> Iterator[Row]:
     reader = csv.reader(_lines(path, read_text(path)), strict=True)
     count = 0
     try:
-        header = _header(path, next(reader, []), required)
+        header = tuple(cell.strip() for cell in next(reader, []))
+        check_header(path, 1, header, required)
         for cells in reader:
             if not cells:  # a blank line carries nothing
                 continue
@@ -118,12 +143,32 @@ def unique(rows: Iterable[Row], column: str) -> Iterator[Row]:
         yield row
 
 
+def check_header(
+    path: FilePath, line: int | None, header: tuple[str, ...], required: tuple[str, ...]
+) -> None:
+    """Raise `TraceError` unless each column is named once and none of the `required` is missing."""
+    missing = [column for column in required if column not in header]
+    if missing:
+        raise TraceError(
+            path,
+            line,
+            f"the header lacks {', '.join(missing)}; it must name {','.join(required)}",
+        )
+    twice = sorted({column for column in header if header.count(column) > 1})
+    if twice:
+        raise TraceError(
+            path, line, f"the header names {shown(twice[0])} twice; name each column once"
+        )
+
+
 def read_header(path: FilePath) -> tuple[str, ...]:
-    """Return the column names of the CSV file at `path`, as they stand in its first line."""
+    """Return the column names of the CSV file at `path`; what follows them is not looked at."""
+    begins = read_bytes(path, limit=LINE_CHARS_MAX).decode("utf-8-sig", errors="replace")
     try:
-        return tuple(next(csv.reader(_lines(path, read_text(path))), []))
+        names = next(csv.reader(_lines(path, begins)), [])
     except csv.Error as error:
         raise TraceError(path, 1, f"not a CSV header ({error}); name the columns") from None
+    return tuple(name.strip() for name in names)
 
 
 def read_text(path: FilePath) -> str:
@@ -141,14 +186,17 @@ def read_text(path: FilePath) -> str:
     return text
 
 
-def read_bytes(path: FilePath) -> bytes:
-    """Return the whole file, decompressed where its first bytes say gzip."""
+def read_bytes(path: FilePath, limit: int = FILE_BYTES_MAX + 1) -> bytes:
+    """Return the first `limit` bytes, decompressed where the file begins as gzip does."""
     try:
         with Path(path).open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
-        if content.startswith(GZIP_MAGIC):
-            with gzip.GzipFile(fileobj=io.BytesIO(content)) as archive:
-                content = archive.read(FILE_BYTES_MAX + 1)
+            begins = file.read(len(GZIP_MAGIC))
+            file.seek(0)
+            if begins == GZIP_MAGIC:
+                with gzip.GzipFile(fileobj=file) as archive:
+                    content = archive.read(limit)
+            else:
+                content = file.read(limit)
     except FileNotFoundError:
         raise TraceError(path, None, "no such file; check the path") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -173,24 +221,6 @@ def _lines(path: FilePath, text: str) -> Iterator[str]:
                 f"a line of more than {LINE_CHARS_MAX} characters; is this a CSV file?",
             )
         yield line
-
-
-def _header(path: FilePath, cells: list[str], required: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the column names, each of them once and none of the `required` missing."""
-    header = tuple(cell.strip() for cell in cells)
-    missing = [column for column in required if column not in header]
-    if missing:
-        raise TraceError(
-            path,
-            1,
-            f"the header lacks {', '.join(missing)}; it must name {','.join(required)}",
-        )
-    twice = sorted({column for column in header if header.count(column) > 1})
-    if twice:
-        raise TraceError(
-            path, 1, f"the header names {shown(twice[0])} twice; name each column once"
-        )
-    return header
 
 
 def _row(path: FilePath, line: int, header: tuple[str, ...], cells: list[str]) -> Row:
