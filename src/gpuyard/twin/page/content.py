@@ -16,6 +16,8 @@ Axis values are floats in the unit that `Unit` names. A NaN or infinite `y` is a
 measured" is drawn as nothing, never as zero.
 """
 
+import math
+from itertools import pairwise
 from typing import Literal
 
 import msgspec
@@ -67,11 +69,15 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
             raise ValueError(f"series {self.name!r}: {len(self.x)} x for {len(self.y)} y")
-        if any(after < before for before, after in zip(self.x, self.x[1:], strict=False)):
+        if not all(map(math.isfinite, self.x)):
+            raise ValueError(f"series {self.name!r}: every x must be a finite number")
+        if any(after < before for before, after in pairwise(self.x)):
             raise ValueError(f"series {self.name!r}: x must ascend")
         for bound in (self.low, self.high):
             if len(bound) not in (0, len(self.x)):
-                raise ValueError(f"series {self.name!r}: {len(bound)} band ends for {len(self.x)} points")
+                raise ValueError(
+                    f"series {self.name!r}: {len(bound)} band ends for {len(self.x)} points"
+                )
         if bool(self.low) != bool(self.high):
             raise ValueError(f"series {self.name!r}: a band needs both low and high")
 
@@ -86,7 +92,8 @@ class Mark(msgspec.Struct, frozen=True):
 class LinePlot(msgspec.Struct, frozen=True, kw_only=True):
     """Lines over a common axis. `caption` says in one or two sentences what to see and how.
 
-    `rows` is the id of the table or fold with the values. On a log axis, values at or below zero
+    `rows` is the id of the table or fold with the values. Axis labels are short: beyond 45 letters
+    a telephone cuts them. On a log axis, values at or below zero
     sit on a line of their own labelled 0. `y_max` fixes the upper end (100 for percentages).
     """
 
