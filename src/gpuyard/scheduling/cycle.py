@@ -20,6 +20,7 @@ from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.shapes import Shape
 
 Member = tuple[str, PodTemplate]  # a pod's key and what it asks
+Turn = tuple[int, int, str]
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -48,7 +49,7 @@ def run(placer: Placer, pending: Iterable[Pending], reporter: Reporter) -> Plan:
     starts: list[Start] = []
     waits: list[Wait] = []
     too_many: dict[Shape, int] = {}  # so many of this shape did not fit in this pass
-    for entry in sorted(pending, key=_turn):
+    for entry in sorted(pending, key=lambda entry: turn(entry.workload)):
         key = entry.workload.key
         placed = _start(placer, entry.missing, too_many)
         complete = len(placed) == len(entry.missing)
@@ -63,8 +64,8 @@ def run(placer: Placer, pending: Iterable[Pending], reporter: Reporter) -> Plan:
     return Plan(tuple(starts), tuple(waits))
 
 
-def _turn(entry: Pending) -> tuple[int, int, str]:
-    workload = entry.workload
+def turn(workload: Workload) -> Turn:
+    """Return the place of `workload` in the order: priority, then age, then its key."""
     return -workload.priority, workload.created_ns, workload.key
 
 
@@ -76,13 +77,13 @@ def _start(
     placed = []
     for pod, template in missing:
         shape = placer.snapshot.shape(template)
-        if too_many.get(shape):
+        if too_many.get(shape) == 1:
             continue
         assignment = placer.place(pod, template)
         if assignment is not None:
             placed.append(assignment)
         elif not placer.depends_on_pods(shape):
-            too_many[shape] = 1
+            too_many[shape] = 1  # not even one
     return tuple(placed)
 
 

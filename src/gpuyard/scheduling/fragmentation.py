@@ -55,7 +55,7 @@ CAUSE_OF = np.array(
     ],
     dtype=np.int64,
 ).ravel()
-NO_ACCESS, LACKS, SUFFICIENT, ASKS_NONE = range(4)
+NO_ACCESS, LACKS, SUFFICIENT, ASKS_NONE = 0, 2, 4, 6  # rows of the table above, twice
 
 
 class MixTable:
@@ -72,6 +72,7 @@ class MixTable:
             [groups.setdefault(_group(entry), len(groups)) for entry in mix], dtype=np.int64
         )
         self.count: IntArray = np.array([count for count, _, _ in groups], dtype=np.int64)
+        self.asks_none: IntArray = np.flatnonzero(self.count == 0)
         self.restricts_models = any(names for _, _, names in groups)
         # [model + 1, left, group + 1]: row 0 is "no device"; the last column is what is left.
         table = np.zeros((len(models) + 1, STATES, len(groups) + 1), dtype=np.int64)
@@ -99,20 +100,17 @@ class MixTable:
         access = np.where(((groups >> 32) & COUNT_MASK) >= self.count, SUFFICIENT, LACKS)
         if self.restricts_models:
             access[groups < ALLOWED] = NO_ACCESS
-        access[:, self.count == 0] = ASKS_NONE
+        access[:, self.asks_none] = ASKS_NONE
         rest = np.where(access == SUFFICIENT, groups & SMALL_MASK, idle)
         has_cpu = cpu_free[:, None] >= self.cpu_milli
-        access_of_class = access[:, self.group_of_class]
-        amount = np.where(has_cpu, rest[:, self.group_of_class], idle)
-        cause = CAUSE_OF[2 * access_of_class + has_cpu]
-        cause += CAUSES * np.arange(len(profile))[:, None]
-        # bincount adds in the order of the classes, which numpy's sum would not.
+        amount = np.where(has_cpu, rest.take(self.group_of_class, axis=1), idle)
+        cause = CAUSE_OF[access.take(self.group_of_class, axis=1) + has_cpu]
+        cause += np.arange(0, CAUSES * len(profile), CAUSES)[:, None]
+        # bincount and accumulate add one after the other, which numpy's sum would not.
         sums = np.bincount(
             cause.ravel(), (self.frequency * amount).ravel(), CAUSES * len(profile)
         ).reshape(-1, CAUSES)
-        total: FloatArray = sums[:, 0].copy()
-        for column in range(1, CAUSES):
-            total += sums[:, column]
+        total: FloatArray = np.add.accumulate(sums, axis=1)[:, -1]
         return total
 
 

@@ -108,7 +108,7 @@ class Placer:
 
     def choose(self, shape: Shape) -> Choice | None:
         """Return the best node for `shape` and the devices on it, `None` where it fits nowhere."""
-        row = self._row(shape)
+        row = self._fresh_row(shape)
         slots = np.flatnonzero(row.feasible)
         for rule in row.pod_filters:
             slots = slots[rule.passes(self.snapshot, shape, slots)]
@@ -123,7 +123,7 @@ class Placer:
 
         What pods in other domains forbid is not looked at: an upper bound where they matter.
         """
-        row = self._row(shape)
+        row = self._fresh_row(shape)
         fits = np.zeros(len(row.feasible), dtype=np.int64)
         slots = np.flatnonzero(row.feasible)
         fleet, request = self.snapshot.fleet, shape.request
@@ -137,6 +137,10 @@ class Placer:
             room = np.minimum(room, shares)
         fits[slots] = np.minimum(room, 1) if shape.constraints.host_ports else room
         return fits
+
+    def allowed_by_labels(self, shape: Shape) -> BoolArray:
+        """Tell for each slot whether the node itself, however empty, would take `shape`."""
+        return self._fresh_row(shape).by_labels
 
     def depends_on_pods(self, shape: Shape) -> bool:
         """Tell whether pods in other nodes' domains decide where `shape` may go."""
@@ -186,8 +190,14 @@ class Placer:
             case "best-fit":
                 return choose_devices.best_fit(left, asked.count, asked.milli)
 
-    def _row(self, shape: Shape) -> Row:
+    def _fresh_row(self, shape: Shape) -> Row:
         """Return the row of `shape`, up to date for every node."""
+        row = self._row(shape)
+        self._refresh(shape, row)
+        return row
+
+    def _row(self, shape: Shape) -> Row:
+        """Return the row of `shape` as it was when it was last asked for."""
         if self._mix is not self.snapshot.mix:
             self._rows.clear()
             self._mix = self.snapshot.mix
@@ -199,7 +209,6 @@ class Placer:
                 self._rows.popitem(last=False)
         else:
             self._rows.move_to_end(shape)
-        self._refresh(shape, row)
         return row
 
     def _refresh(self, shape: Shape, row: Row) -> None:

@@ -6,6 +6,8 @@ kube-scheduler's default profile (v1.36.3; image locality, volumes and DRA left 
 NodeResourcesFit, where GPUs count most.
 """
 
+from difflib import get_close_matches
+
 from gpuyard.model.policy import Policy, ResourceWeight, ScoreName, WeightedScore
 
 
@@ -48,3 +50,27 @@ PRESETS: dict[str, Policy] = {
         tie_break="random",
     ),
 }
+
+
+class UnknownPolicyError(ValueError):
+    """No preset has that name; says which ones there are and which was probably meant."""
+
+    def __init__(self, name: str) -> None:
+        """Look for the nearest name."""
+        near = get_close_matches(name, PRESETS, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ";"
+        super().__init__(f"unknown policy {name!r}{meant} ({', '.join(sorted(PRESETS))})")
+
+
+def preset(name: str) -> Policy:
+    """Return the preset `name`.
+
+    Raises
+    ------
+    UnknownPolicyError
+        where there is none.
+
+    """
+    if name not in PRESETS:
+        raise UnknownPolicyError(name)
+    return PRESETS[name]

@@ -30,6 +30,7 @@ from gpuyard.model.policy import Policy
 from gpuyard.model.reasons import Reporter, Silent
 from gpuyard.model.workloads import Assignment, PodTemplate, Workload
 from gpuyard.scheduling import cycle
+from gpuyard.scheduling.parking import Parking
 from gpuyard.scheduling.placement import Counted, Placer
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.twin.measures import Jobs, Meter, Timeline
@@ -81,6 +82,7 @@ class _Job(msgspec.Struct):
     arrival: Arrival
     missing: tuple[cycle.Member, ...]
     bound: list[Assignment]
+    parked: tuple[cycle.Member, ...] | None = None  # what it missed when it was parked
     attempts: int = 0  # tries that began and were given up; tells an old GIVE_UP from a new one
 
 
@@ -96,29 +98,35 @@ class _Yard:
         self.jobs: list[_Job] = []
         self.by_key: dict[str, _Job] = {}
         self.waiting: dict[int, _Job] = {}
+        self.parking = Parking(placer)
         self.cycles = 0
 
-    def take_in(self, what: What, job: _Job, attempt: int, now_ns: int) -> bool:
-        """Let one event happen; tell whether it freed anything."""
+    def take_in(self, what: What, job: _Job, attempt: int, now_ns: int) -> None:
+        """Let one event happen."""
         match what:
             case What.ARRIVE | What.RETURN:
                 self.waiting[job.index] = job
-                return False
             case What.END:
                 self.meter.ended(job.index, now_ns)
                 self._free(job, now_ns)
-                return True
             case What.GIVE_UP if attempt == job.attempts and job.missing:
                 self._put_back(job, now_ns)
-                return True
-        return False
 
     def decide(self, jobs: Iterable[_Job], now_ns: int) -> None:
         """Run one cycle over `jobs` and carry its plan out at once."""
         pending = [cycle.Pending(job.arrival.workload, job.missing) for job in jobs]
-        if pending:
-            self.cycles += 1
-            self._carry_out(cycle.run(self.placer, pending, self.reporter), now_ns)
+        if not pending:
+            return
+        self.cycles += 1
+        plan = cycle.run(self.placer, pending, self.reporter)
+        self._carry_out(plan, now_ns)
+        snapshot = self.placer.snapshot
+        for wait in plan.waits:
+            job = self.by_key[wait.workload]
+            if job.parked is not job.missing:
+                job.parked = job.missing
+                shapes = [snapshot.shape(template) for _, template in job.missing]
+                self.parking.park(wait.workload, cycle.turn(job.arrival.workload), shapes)
 
     def _carry_out(self, plan: Plan, now_ns: int) -> None:
         for start in plan.starts:
@@ -131,6 +139,7 @@ class _Yard:
             if start.complete:
                 job.missing = ()
                 del self.waiting[job.index]
+                self.parking.leave(start.workload)
                 self.meter.started(job.index, now_ns)
                 if job.arrival.runtime_ns is not None:
                     end_ns = now_ns + job.arrival.runtime_ns
@@ -149,6 +158,8 @@ class _Yard:
         job.attempts += 1
         self.meter.gave_up(job.index)
         del self.waiting[job.index]
+        self.parking.leave(job.arrival.workload.key)
+        job.parked = None
         heapq.heappush(self.events, (now_ns + delay_ns, What.RETURN, job.index, job.attempts))
 
     def _free(self, job: _Job, now_ns: int) -> None:
@@ -210,15 +221,15 @@ def _live(yard: _Yard, until_ns: int | None, progress: Callable[[int], None] | N
         if not yard.events or (until_ns is not None and yard.events[0][0] > until_ns):
             return now_ns if until_ns is None else until_ns
         now_ns = yard.events[0][0]
-        freed, fresh = False, []
+        fresh = []
         while yard.events and yard.events[0][0] == now_ns:
             _, what, index, attempt = heapq.heappop(yard.events)
             job = yard.jobs[index]
-            freed |= yard.take_in(what, job, attempt, now_ns)
+            yard.take_in(what, job, attempt, now_ns)
             if what in {What.ARRIVE, What.RETURN}:
                 fresh.append(job)
-        # Nothing was freed: whoever could not start before cannot now.
-        yard.decide(list(yard.waiting.values()) if freed else fresh, now_ns)
+        woken = [yard.by_key[key] for key in yard.parking.woken()]
+        yard.decide([*woken, *fresh], now_ns)
         yard.meter.note(now_ns, yard.waiting)
         if progress:
             progress(now_ns)

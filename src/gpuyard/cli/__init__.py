@@ -1,0 +1,1 @@
+"""Arguments in, a call, something readable out: the commands, and no logic of their own."""

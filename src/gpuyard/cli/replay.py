@@ -1,0 +1,207 @@
+"""``gpuyard replay``: a trace under one policy or several."""
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gpuyard.cli import output
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gpuyard.model.policy import TieBreak
+    from gpuyard.studies.replay import Protocol, Replay
+
+MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, where they occur
+
+
+@click.command(
+    "replay",
+    epilog="""
+    Examples:
+
+    \b
+      gpuyard replay --nodes nodes.csv --pods pods.csv --policy fgd
+      gpuyard replay --nodes nodes.csv --pods pods.csv --compare fgd,best-fit,random --seed 42
+      gpuyard replay --nodes nodes.csv --pods pods.csv --protocol timed --policy kube -o json
+
+    The forms of the files: openb's (gzip or plain), and our own CSV or Parquet tables; see
+    docs/reference/traces.md. Exit code 2 for anything that cannot be read.
+    """,
+)
+@click.option("--nodes", "nodes_path", type=click.Path(path_type=Path), required=True,
+              metavar="FILE", help="The fleet.")
+@click.option("--pods", "pods_path", type=click.Path(path_type=Path), required=True,
+              metavar="FILE", help="What arrives at it.")
+@click.option("--sequence", "sequence_path", type=click.Path(path_type=Path), metavar="FILE",
+              help="Published arrival sequences of an openb pod list (fill).")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N",
+              help="Which sequence of --sequence; without it, the seed of an order of our own "
+                   "(fill) and of all chance.")
+@click.option("--protocol", type=click.Choice(["fill", "timed"]), default="fill", show_default=True,
+              help="fill: arrive one by one, never leave. timed: arrive, wait, run, end.")
+@click.option("--policy", "policy_name", metavar="NAME", help="The policy. [default: fgd]")
+@click.option("--compare", metavar="P1,P2,…",
+              help="Several policies, over all cores, side by side.")
+@click.option("--tie-break", type=click.Choice(["rank", "random"]),
+              help="Who wins among equal scores: the smallest node rank, or chance. "
+                   "[default: the policy's own]")
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json", "csv", "html"]),
+              default="table", show_default=True, help="The form of the answer.")
+@click.option("--to", type=click.Path(path_type=Path), metavar="PATH",
+              help="Write to a file, whole or not at all. [default: the terminal]")
+@click.option("--no-color", is_flag=True, help="No colour, also with NO_COLOR in the environment.")
+def command(  # noqa: PLR0913  one parameter per option
+    *,
+    nodes_path: Path,
+    pods_path: Path,
+    sequence_path: Path | None,
+    seed: int | None,
+    protocol: "Protocol",
+    policy_name: str | None,
+    compare: str | None,
+    tie_break: "TieBreak | None",
+    form: str,
+    to: Path | None,
+    no_color: bool,
+) -> None:
+    """Replay a trace through a placement policy.
+
+    In the fill protocol (the FGD paper's) pods arrive until they have asked for more than there
+    is: how full does the fleet become before fragments stop it? In the timed protocol workloads
+    wait, run and end: who waits how long?
+    """
+    from gpuyard.studies import replay as study  # noqa: PLC0415  numpy only when it is needed
+    from gpuyard.studies.cores import over_cores  # noqa: PLC0415
+
+    if policy_name and compare:
+        raise click.UsageError("--policy and --compare exclude each other; give one of them")
+    if sequence_path is not None and protocol == "timed":
+        raise click.UsageError("--sequence orders arrivals in --protocol fill; the timed one has times")
+    output.check_writable(to)
+    names = [name.strip() for name in (compare or policy_name or "fgd").split(",")]
+    policies = {name: study.named_policy(name, tie_break) for name in names}
+    inputs = study.load_inputs(
+        nodes_path, pods_path, protocol=protocol, sequence_path=sequence_path, seed=seed
+    )
+    tasks = [
+        study.Task(inputs=inputs, name=name, policy=policy, seed=seed or 0)
+        for name, policy in policies.items()
+    ]
+    replays = []
+    with output.progress(f"replaying {inputs.trace}", len(tasks)) as step:
+        for replay in over_cores(study.replay, tasks):
+            replays.append(replay)
+            step()
+    _answer(replays, form, to, no_color=no_color)
+
+
+def _answer(replays: "list[Replay]", form: str, to: Path | None, *, no_color: bool) -> None:
+    if form == "json":
+        output.write(_as_json(replays), to)
+    elif form == "csv":
+        output.write(_as_csv(replays), to)
+    elif form == "html":
+        from gpuyard.studies.replay_page import page  # noqa: PLC0415
+        from gpuyard.twin.page.html import render  # noqa: PLC0415
+
+        output.write(render(page(replays)), to)
+    else:
+        console = output.console(no_color=no_color)
+        with console.capture() as captured:
+            _draw(replays, console)
+        output.write(captured.get(), to)
+
+
+def _as_json(replays: "list[Replay]") -> str:
+    import msgspec  # noqa: PLC0415
+
+    document = replays[0] if len(replays) == 1 else replays
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def _as_csv(replays: "list[Replay]") -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    fields = replays[0].samples[0].__struct_fields__ if replays[0].samples else ()
+    writer.writerow(("policy", "seed", *fields))
+    for replay in replays:
+        for sample in replay.samples:
+            writer.writerow(
+                (replay.policy, replay.seed, *(f"{getattr(sample, name):g}" for name in fields))
+            )
+    return text.getvalue()
+
+
+def _draw(replays: "list[Replay]", console: "Console") -> None:
+    first = replays[0]
+    console.print(
+        f"{first.arrivals:,} arrivals at {first.nodes:,} nodes with {first.gpus:,} GPUs, "
+        f"protocol {first.protocol}, seed {first.seed}"
+    )
+    if first.protocol == "fill":
+        _draw_fill(replays, console)
+    else:
+        _draw_timed(replays, console)
+
+
+def _draw_fill(replays: "list[Replay]", console: "Console") -> None:
+    from gpuyard.twin.fill import Sample  # noqa: PLC0415
+
+    curves = [
+        {one.arrived_pct: one for one in replay.samples if isinstance(one, Sample)}
+        for replay in replays
+    ]
+    marks = [mark for mark in MARKS_PCT if all(mark in curve for curve in curves)]
+    marks = marks or sorted(set.intersection(*(set(curve) for curve in curves)))[-1:]
+    headings = [("policy", False), ("placed", True), ("failed", True)]
+    headings += [(f"@{mark} %", True) for mark in marks]
+    grid = output.table(
+        "Allocated GPUs in % of all, when so much had been asked for; frag: idle GPUs that the "
+        "typical pod cannot use, at the end",
+        [*headings, ("frag %", True), ("CPU s", True)],
+    )
+    for replay, curve in zip(replays, curves, strict=True):
+        allocated = [f"{curve[mark].allocated_pct:.2f}" for mark in marks]
+        frag = f"{curve[marks[-1]].frag_pct_of_cluster:.2f}" if marks else "-"
+        counts = [f"{replay.placed:,}", f"{replay.failed:,}"]
+        grid.add_row(replay.policy, *counts, *allocated, frag, f"{replay.seconds:.2f}")
+    console.print(grid)
+
+
+def _draw_timed(replays: "list[Replay]", console: "Console") -> None:
+    grid = output.table(
+        "Waiting times by class of workload; who never started waited until the end",
+        [
+            ("policy", False),
+            ("class", False),
+            ("workloads", True),
+            ("mean wait", True),
+            ("p50", True),
+            ("p95", True),
+            ("never started", True),
+            ("CPU s", True),
+        ],
+    )
+    for replay in replays:
+        for index, wait in enumerate(replay.waits):
+            grid.add_row(
+                replay.policy if index == 0 else "",
+                wait.kind,
+                f"{wait.workloads:,}",
+                *(_span(seconds) for seconds in (wait.mean_s, wait.p50_s, wait.p95_s)),
+                f"{wait.never_started:,}",
+                f"{replay.seconds:.2f}" if index == 0 else "",
+            )
+    console.print(grid)
+
+
+def _span(seconds: float) -> str:
+    """Return a duration as people say it: 42 s, 7 min, 3.5 h, 2.1 d."""
+    for size, unit in ((86_400, "d"), (3_600, "h")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"  # noqa: PLR2004

@@ -1,0 +1,232 @@
+"""One trace under one policy or several: the study behind ``gpuyard replay``.
+
+*fill* lets pods come one by one and never leave; *timed* lets them arrive, wait, run and end
+(`gpuyard.twin.fill`, `gpuyard.twin.timed`). In *fill* the order is that of a published sequence
+where one is given, else one of our own from the seed (shuffled, clones added or the rest cut at
+130 % of the GPUs, as the paper does), else the trace's own.
+"""
+
+import time
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from gpuyard.model.deltas import MixEntry
+from gpuyard.model.nodes import Node
+from gpuyard.model.policy import Policy, TieBreak
+from gpuyard.model.workloads import WHOLE_DEVICE_MILLI
+from gpuyard.scheduling.mix import typical_mix
+from gpuyard.scheduling.presets import preset
+from gpuyard.traces import openb
+from gpuyard.traces.arrivals import in_sequence
+from gpuyard.traces.read import read_trace
+from gpuyard.traces.trace import FilePath, TimedWorkload
+from gpuyard.twin.fill import Sample, fill, samples
+from gpuyard.twin.timed import Arrival, TimedRun, run
+
+Protocol = Literal["fill", "timed"]
+SECOND_NS = 10**9
+TIMED_SAMPLES = 1000
+
+
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
+    """A fleet, what arrives at it in this order, and what its typical pods are."""
+
+    trace: str
+    protocol: Protocol
+    nodes: tuple[Node, ...]
+    arrivals: tuple[TimedWorkload, ...]
+    mix: tuple[MixEntry, ...]
+
+
+class Waits(msgspec.Struct, frozen=True, kw_only=True):
+    """Waiting times of one class of workload, in seconds; who never started waited to the end."""
+
+    kind: str
+    workloads: int
+    mean_s: float
+    p50_s: float
+    p95_s: float
+    never_started: int
+
+
+class TimedSample(msgspec.Struct, frozen=True, kw_only=True):
+    """The yard at one instant; percentages are of all devices."""
+
+    at_s: float
+    allocated_pct: float
+    useful_pct: float
+    frag_pct_of_cluster: float
+    unreachable_pct_of_cluster: float
+    waiting_gpus: float
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one policy made of a trace. `seconds` is the CPU time of the replay."""
+
+    policy: str
+    protocol: Protocol
+    tie_break: TieBreak
+    seed: int
+    nodes: int
+    gpus: int
+    arrivals: int
+    placed: int
+    failed: int
+    samples: tuple[Sample, ...] | tuple[TimedSample, ...]
+    seconds: float
+    waits: tuple[Waits, ...] = ()
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One replay to run, small enough to send to another process."""
+
+    inputs: Inputs
+    name: str
+    policy: Policy
+    seed: int
+
+
+def named_policy(name: str, tie_break: TieBreak | None) -> Policy:
+    """Return the preset `name`, with its ties broken as asked."""
+    policy = preset(name)
+    return policy if tie_break is None else msgspec.structs.replace(policy, tie_break=tie_break)
+
+
+def load_inputs(
+    nodes_path: FilePath,
+    pods_path: FilePath,
+    *,
+    protocol: Protocol,
+    sequence_path: FilePath | None = None,
+    seed: int | None = None,
+) -> Inputs:
+    """Read a trace and put its arrivals in order.
+
+    Raises
+    ------
+    TraceError
+        where a file cannot be used, with its line and what to do.
+
+    """
+    trace = read_trace(nodes_path, pods_path)
+    mix = typical_mix(
+        pod_set.template.request
+        for timed in trace.workloads
+        for pod_set in timed.workload.pod_sets
+        for _ in range(pod_set.count)
+    )
+    nodes, arrivals = trace.nodes, trace.workloads
+    if sequence_path is not None or (seed is not None and protocol == "fill"):
+        nodes, arrivals = _in_sequence(nodes_path, pods_path, sequence_path, seed)
+    return Inputs(trace=trace.name, protocol=protocol, nodes=nodes, arrivals=arrivals, mix=mix)
+
+
+def _in_sequence(
+    nodes_path: FilePath,
+    pods_path: FilePath,
+    sequence_path: FilePath | None,
+    seed: int | None,
+) -> tuple[tuple[Node, ...], tuple[TimedWorkload, ...]]:
+    pods, nodes = openb.load_pods(pods_path), openb.load_nodes(nodes_path)
+    if sequence_path is None:
+        sequence = openb.shuffled_sequence(pods, nodes, seed or 0)
+    else:
+        sequences = openb.load_sequences(sequence_path)
+        sequence = openb.load_sequence(sequence_path, min(sequences) if seed is None else seed)
+        openb.check_sequence_fits(
+            sequence_path, sequence, pod_count=len(pods), node_count=len(nodes)
+        )
+    ranked = openb.load_nodes(nodes_path, sequence.node_rank)
+    return ranked, tuple(TimedWorkload(one, None) for one in in_sequence(pods, sequence))
+
+
+def replay(task: Task) -> Replay:
+    """Run one policy over the inputs."""
+    return _fill(task) if task.inputs.protocol == "fill" else _timed(task)
+
+
+def _fill(task: Task) -> Replay:
+    inputs = task.inputs
+    begun = time.process_time()
+    done = fill(
+        inputs.nodes,
+        (timed.workload for timed in inputs.arrivals),
+        inputs.mix,
+        task.policy,
+        seed=task.seed,
+    )
+    placed = int(done.placed.sum())
+    return Replay(
+        policy=task.name,
+        protocol="fill",
+        tie_break=task.policy.tie_break,
+        seed=task.seed,
+        nodes=done.nodes,
+        gpus=done.devices,
+        arrivals=len(done.placed),
+        placed=placed,
+        failed=len(done.placed) - placed,
+        samples=samples(done),
+        seconds=time.process_time() - begun,
+    )
+
+
+def _timed(task: Task) -> Replay:
+    inputs = task.inputs
+    begun = time.process_time()
+    arrivals = [Arrival(timed.workload, timed.runtime_ns) for timed in inputs.arrivals]
+    done = run(inputs.nodes, arrivals, inputs.mix, task.policy, seed=task.seed)
+    started = int((done.jobs.started_ns >= 0).sum())
+    return Replay(
+        policy=task.name,
+        protocol="timed",
+        tie_break=task.policy.tie_break,
+        seed=task.seed,
+        nodes=done.nodes,
+        gpus=done.devices,
+        arrivals=len(arrivals),
+        placed=started,
+        failed=len(arrivals) - started,
+        samples=timed_samples(done),
+        seconds=time.process_time() - begun,
+        waits=waits(done),
+    )
+
+
+def waits(done: TimedRun) -> tuple[Waits, ...]:
+    """Return the waiting times of a run by class of workload."""
+    kinds = np.array(done.jobs.kind)
+    never = done.jobs.started_ns < 0
+    return tuple(
+        Waits(
+            kind=kind,
+            workloads=len(waited_ns),
+            mean_s=float(waited_ns.mean() / SECOND_NS),
+            p50_s=float(np.percentile(waited_ns, 50) / SECOND_NS),
+            p95_s=float(np.percentile(waited_ns, 95) / SECOND_NS),
+            never_started=int(never[kinds == kind].sum()),
+        )
+        for kind, waited_ns in done.jobs.waited_by_kind().items()
+    )
+
+
+def timed_samples(done: TimedRun) -> tuple[TimedSample, ...]:
+    """Return the run at up to `TIMED_SAMPLES` instants, evenly spread over its time."""
+    line = done.timeline
+    begin_ns = int(line.at_ns[0])
+    at_ns = np.linspace(begin_ns, done.until_ns, min(TIMED_SAMPLES, len(line.at_ns)))
+    rows = np.searchsorted(line.at_ns, at_ns, side="right") - 1
+    total = max(done.devices, 1) * WHOLE_DEVICE_MILLI / 100
+    return tuple(
+        TimedSample(
+            at_s=float(instant_ns) / SECOND_NS,
+            allocated_pct=float(line.allocated_milli[row] / total),
+            useful_pct=float(line.useful_milli[row] / total),
+            frag_pct_of_cluster=float(line.fragment_milli[row] / total),
+            unreachable_pct_of_cluster=float(line.unreachable_milli[row] / total),
+            waiting_gpus=float(line.waiting_milli[row] / WHOLE_DEVICE_MILLI),
+        )
+        for instant_ns, row in zip(at_ns, rows, strict=True)
+    )
