@@ -3,8 +3,8 @@
 A pod larger than any node would wait for ever and say nothing about a policy; it is nearly always a
 slip of units. Nodes that offer the same are looked at once, and so are requests that ask the same.
 
-Too large is a matter of amounts, whatever models the pod names: the published ``gpuspec`` lists of
-openb hold pods that ask for 120 cores beside eight G2, whose nodes have 96, and the paper's
+Too large is a matter of amounts, whatever models the pod names: three of openb's ``gpuspec`` lists
+hold a pod or two that ask for 120 cores beside eight G2, whose nodes have 96, and the paper's
 experiments let them arrive and fail like any other. A name that no node has is another error.
 """
 

@@ -313,8 +313,7 @@ def _runtimes(rng: np.random.Generator, kind: WorkloadClass) -> Ints:
     """Return a block of run times in seconds; what lies beyond a bound lies on it."""
     law = habits.RUNTIMES[kind]
     drawn = law.median_s * np.exp(law.sigma * rng.standard_normal(BLOCK))
-    bounded: Ints = np.clip(np.rint(drawn), law.min_s, law.max_s).astype(np.int64)
-    return bounded
+    return np.clip(np.rint(drawn), law.min_s, law.max_s).astype(np.int64)
 
 
 def _draw(rng: np.random.Generator, table: Sequence[tuple[int, float]]) -> Ints:

@@ -55,10 +55,10 @@ SHARES: dict[Role, tuple[tuple[WorkloadClass, float], ...]] = {
 # --- How many GPUs ------------------------------------------------------------------------------
 # Whole nodes of a training gang; with 8 GPUs a node the mean is 27.4 GPUs, Kalos has 26.8 (Acme).
 GANG_NODES = ((2, 0.65), (4, 0.23), (8, 0.09), (16, 0.03))
-# GPUs of the one pod; the mean of the first is 3.69, Helios has 3.72, of the second 1.90, Philly
-# has 1.93 (Acme). How they spread is an assumption.
+# GPUs of the one pod; the mean of the first is 3.69, Helios has 3.72, of the second 1.93, as
+# in Philly (Acme). How they spread is an assumption.
 FINE_TUNING_GPUS = ((1, 0.33), (2, 0.20), (4, 0.20), (8, 0.27))
-BATCH_GPUS = ((1, 0.74), (2, 0.12), (4, 0.06), (8, 0.08))
+BATCH_GPUS = ((1, 0.73), (2, 0.12), (4, 0.06), (8, 0.09))
 # GPUs of one replica (its tensor parallelism) and replicas at night: assumption.
 REPLICA_GPUS: dict[Role, tuple[tuple[int, float], ...]] = {
     "training": ((1, 0.40), (2, 0.25), (4, 0.20), (8, 0.15)),

@@ -99,9 +99,13 @@ def shown(value: str) -> str:
 
 def suggestion(value: str, known: Collection[str]) -> str:
     """Return ``; did you mean 'x'? (all that is known)`` for a misspelt `value`."""
+    if not known:
+        return "; there is none, leave it out"
     every = ", ".join(sorted(known))
     by_folded = {name.casefold(): name for name in sorted(known)}
-    close = difflib.get_close_matches(value.casefold()[:SHOWN_CHARS_MAX], by_folded, n=1)
+    close = difflib.get_close_matches(
+        value.casefold()[:SHOWN_CHARS_MAX], by_folded, n=1, cutoff=0.5
+    )
     meant = f"did you mean {by_folded[close[0]]!r}? ({every})" if close else f"known are {every}"
     return f"; {meant}"
 

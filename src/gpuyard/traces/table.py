@@ -31,7 +31,15 @@ from gpuyard.model.workloads import (
 from gpuyard.traces.fits import MIB_BYTES
 from gpuyard.traces.openb import GPUS_PER_NODE_MAX, cpu_and_memory, model_names
 from gpuyard.traces.parquet import PARQUET_SUFFIX, is_parquet, parquet_bytes, read_parquet
-from gpuyard.traces.rows import SECOND_NS, Row, check_header, read_header, read_rows, suggestion
+from gpuyard.traces.rows import (
+    SECOND_NS,
+    Row,
+    check_header,
+    read_header,
+    read_rows,
+    shown,
+    suggestion,
+)
 from gpuyard.traces.trace import FilePath, TimedWorkload, TraceError
 from gpuyard.traces.whole import compressed_as_named, write_whole
 
@@ -58,9 +66,7 @@ NODE_REQUIRED = ("name", "cpu_milli", "memory_mib", "gpus")
 POD_SET = "main"
 PODS_PER_SET_MAX = 100_000
 NODES_MAX = 200_000
-PRIORITY_MAX = (
-    2 * 10**9
-)  # system-node-critical, the highest priority of Kubernetes, is 2,000,001,000
+PRIORITY_MAX = 2**31 - 1  # Kubernetes keeps priorities in 32 bits
 CLASSES: tuple[WorkloadClass, ...] = get_args(WorkloadClass)
 
 Cells = tuple[str | int, ...]
@@ -254,7 +260,7 @@ def _labels(row: Row) -> tuple[tuple[str, str], ...]:
     for label in row.cells.get("labels", "").split("|"):
         key, equals, value = label.partition("=")
         if label and (not key or not equals or key in labels or not label.isprintable()):
-            raise row.error(f"labels has {label!r}; write KEY=VALUE|KEY=VALUE, each key once")
+            raise row.error(f"labels has {shown(label)}; write KEY=VALUE|KEY=VALUE, each key once")
         if label:
             labels[key] = value
     return tuple(sorted(labels.items()))
