@@ -18,8 +18,10 @@ from gpuyard.model.policy import Policy
 from gpuyard.model.reasons import Silent
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, Workload
 from gpuyard.scheduling import cycle
+from gpuyard.scheduling.fragmentation import MixTable
 from gpuyard.scheduling.placement import Counted, Placer
 from gpuyard.scheduling.snapshot import Snapshot
+from gpuyard.twin.measures import NodeStates, fragment
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -64,15 +66,14 @@ def fill(
     placed: list[bool] = []
     asked: list[int] = []
     given: list[int] = []
-    fragment: list[float] = []
+    states = NodeStates(snapshot)
     silent = Silent()
     for workload in arrivals:
         plan = cycle.run(placer, (cycle.Pending.whole(workload),), silent)
         placed.append(not plan.waits)
         asked.append(workload.device_milli)
         given.append(sum(start.device_milli for start in plan.starts))
-        snapshot.fragments.refresh()
-        fragment.append(float(snapshot.fragments.milli.sum()))
+        states.note()
         if progress:
             progress()
     return FillRun(
@@ -81,7 +82,7 @@ def fill(
         placed=np.array(placed, dtype=np.bool_),
         arrived_milli=np.array(asked, dtype=np.int64).cumsum(),
         allocated_milli=np.array(given, dtype=np.int64).cumsum(),
-        fragment_milli=np.array(fragment),
+        fragment_milli=states.totals(fragment(MixTable(mix, snapshot.fleet.models))),
         counted=placer.counted,
     )
 

@@ -9,22 +9,29 @@ pods are of each, so that it can be read beside the fragment.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuyard.model.resources import CPU, MEMORY
-from gpuyard.model.workloads import PodTemplate, Request, Workload
+from gpuyard.model.workloads import Request, Workload
 from gpuyard.scheduling.fleet import CPU_COLUMN, MEMORY_COLUMN
-from gpuyard.scheduling.placement import Placer
+from gpuyard.scheduling.fragmentation import MixTable
 from gpuyard.scheduling.snapshot import Snapshot
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
+# Free CPU and memory [row], what is left of each device [row, device], its model → one value a row.
+Measure = Callable[[IntArray, IntArray, IntArray, IntArray], FloatArray]
+Number = TypeVar("Number", np.int64, np.float64)
+
 NEVER_NS = -1
+MANY = 1 << 20  # pods on one node: more than anything that is measured
+BLOCK = 4096  # rows measured at once
 CLASSES_MAX = 64  # request classes that "unreachable" looks at, the most frequent first
 
 
@@ -65,68 +72,128 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
         return {kind: self.waited_ns[kinds == kind] for kind in sorted(set(self.kind))}
 
 
-class Reach:
-    """How much idle device capacity CPU and memory put out of reach, kept current per node."""
+class NodeStates:
+    """What was left on nodes whenever it changed, to be measured all at once.
 
-    def __init__(self, snapshot: Snapshot, requests: Sequence[Request]) -> None:
-        """Weigh the classes of `requests` that ask for devices."""
-        counts = Counter(
-            (
-                request.resources.get(CPU),
-                request.resources.get(MEMORY),
-                request.devices.count,
-                request.devices.milli,
-            )
-            for request in requests
-            if request.devices
-        )
-        classes = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:CLASSES_MAX]
-        asked = np.array([key for key, _ in classes], dtype=np.int64).reshape(-1, 4)
-        self._cpu, self._memory, self._count, self._milli = asked.T
-        weights = np.array([count for _, count in classes], dtype=np.float64)
-        self._weights = weights / max(weights.sum(), 1.0)
+    A measure that is a sum over nodes is computed from these rows in a few array operations at the
+    end, instead of one by one at every instant.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Start with every node unseen."""
         self._snapshot = snapshot
         self._position = -1
-        self._milli_of = np.zeros(0)
+        self._instants = 0
+        self._instant: list[IntArray] = []
+        self._slot: list[IntArray] = []
+        self._free: list[IntArray] = []
+        self._left: list[IntArray] = []
 
-    def unreachable_milli(self) -> float:
-        """Return the idle thousandths that lack nothing but CPU or memory."""
-        snapshot = self._snapshot
-        fleet, changes = snapshot.fleet, snapshot.use_changes
-        if len(self._milli_of) != fleet.size:
-            self._milli_of = np.zeros(fleet.size)
-            self._position = -1
+    def note(self) -> None:
+        """Note the nodes that changed since the last instant."""
+        fleet, changes = self._snapshot.fleet, self._snapshot.use_changes
         slots = changes.since(self._position, fleet.size)
         self._position = changes.position
         if len(slots):
-            left = fleet.device_free[slots]
-            fits = (left[:, :, None] >= self._milli).sum(axis=1) >= self._count  # [slot, class]
-            has_cpu = fleet.free[slots, CPU_COLUMN, None] >= self._cpu
-            has_memory = fleet.free[slots, MEMORY_COLUMN, None] >= self._memory
-            lacking = (fits & ~(has_cpu & has_memory)) @ self._weights
-            self._milli_of[slots] = lacking * left.sum(axis=1)
-        return float(self._milli_of.sum())
+            self._instant.append(np.full(len(slots), self._instants))
+            self._slot.append(slots)
+            self._free.append(fleet.free[slots, : MEMORY_COLUMN + 1])
+            self._left.append(fleet.device_free[slots])
+        self._instants += 1
+
+    def totals(self, measure: Measure) -> FloatArray:
+        """Return the sum of `measure` over the nodes at each instant."""
+        total = np.zeros(self._instants)
+        if not self._slot:
+            return total
+        slot, instant = np.concatenate(self._slot), np.concatenate(self._instant)
+        free, left = np.concatenate(self._free), np.concatenate(self._left)
+        model = self._snapshot.fleet.device_model
+        value = np.concatenate(
+            [
+                measure(
+                    free[rows, CPU_COLUMN],
+                    free[rows, MEMORY_COLUMN],
+                    left[rows],
+                    model[slot[rows]],
+                )
+                for rows in np.array_split(np.arange(len(slot)), 1 + len(slot) // BLOCK)
+            ]
+        )
+        order = np.argsort(slot, kind="stable")  # each node's own history, in time
+        before = np.concatenate([[0.0], value[order][:-1]])
+        is_first = np.diff(slot[order], prepend=-1) != 0
+        change = np.where(is_first, value[order], value[order] - before)
+        return np.bincount(instant[order], change, self._instants).cumsum()
+
+
+def fragment(table: MixTable) -> Measure:
+    """Return the measure of FGD's fragment, in milli."""
+
+    def measure(cpu: IntArray, memory: IntArray, left: IntArray, model: IntArray) -> FloatArray:  # noqa: ARG001
+        return table.fragment(table.table[table.rows(model, left)].sum(axis=1), cpu)
+
+    return measure
+
+
+def unreachable(requests: Iterable[Request]) -> Measure:
+    """Return the measure of what lacks nothing but CPU or memory, for pods like `requests`."""
+    counts = Counter(
+        (
+            request.resources.get(CPU),
+            request.resources.get(MEMORY),
+            request.devices.count,
+            request.devices.milli,
+        )
+        for request in requests
+        if request.devices
+    )
+    classes = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:CLASSES_MAX]
+    asked = np.array([key for key, _ in classes], dtype=np.int64).reshape(-1, 4)
+    asked_cpu, asked_memory, count, milli = asked.T
+    weights = np.array([weight for _, weight in classes], dtype=np.float64)
+    weights /= max(weights.sum(), 1.0)
+
+    def measure(cpu: IntArray, memory: IntArray, left: IntArray, model: IntArray) -> FloatArray:  # noqa: ARG001
+        fits = (left[:, :, None] >= milli).sum(axis=1) >= count  # [row, class]
+        suffices = (cpu[:, None] >= asked_cpu) & (memory[:, None] >= asked_memory)
+        lacking: FloatArray = ((fits & ~suffices) @ weights) * left.sum(axis=1)
+        return lacking
+
+    return measure
+
+
+def pods_that_fit(request: Request, models: Mapping[str, int]) -> Measure:
+    """Return the measure of how many pods of `request` could start side by side."""
+    cpu_asked, memory_asked = request.resources.get(CPU), request.resources.get(MEMORY)
+    devices = request.devices
+    codes = [models[name] for name in devices.models if name in models] if devices else []
+
+    def measure(cpu: IntArray, memory: IntArray, left: IntArray, model: IntArray) -> FloatArray:
+        pods = np.full(len(cpu), MANY)
+        if cpu_asked:
+            pods = np.minimum(pods, cpu // cpu_asked)
+        if memory_asked:
+            pods = np.minimum(pods, memory // memory_asked)
+        if devices:
+            usable = np.where(np.isin(model, codes), left, 0) if devices.models else left
+            pods = np.minimum(pods, (usable >= devices.milli).sum(axis=1) // devices.count)
+        return pods.astype(np.float64)
+
+    return measure
 
 
 class Meter:
     """Takes notes for one run."""
 
     def __init__(
-        self, placer: Placer, workloads: Sequence[Workload], probe: PodTemplate | None
+        self, snapshot: Snapshot, workloads: Sequence[Workload], probe: Request | None
     ) -> None:
         """Prepare a row for each of `workloads`."""
-        self._placer = placer
+        self._snapshot = snapshot
         self._workloads = workloads
         self._probe = probe
-        self._reach = Reach(
-            placer.snapshot,
-            [
-                pod_set.template.request
-                for workload in workloads
-                for pod_set in workload.pod_sets
-                for _ in range(pod_set.count)
-            ]
-        )
+        self._states = NodeStates(snapshot)
         count = len(workloads)
         self._devices = np.array([one.device_milli for one in workloads], dtype=np.int64)
         self._created = np.array([one.created_ns for one in workloads], dtype=np.int64)
@@ -135,7 +202,8 @@ class Meter:
         self._attempts = np.zeros(count, dtype=np.int64)
         self._allocated = 0
         self._useful = 0
-        self._rows: list[tuple[int, int, int, int, float, float, int]] = []
+        self._asked = 0
+        self._rows: list[tuple[int, int, int, int]] = []
 
     def took(self, milli: int) -> None:
         """Note that pods were bound to `milli` thousandths."""
@@ -145,10 +213,15 @@ class Meter:
         """Note that pods left `milli` thousandths."""
         self._allocated -= milli
 
+    def arrived(self, index: int) -> None:
+        """Note that workload `index` wants to start from now on."""
+        self._asked += int(self._devices[index])
+
     def started(self, index: int, now_ns: int) -> None:
         """Note that workload `index` is complete."""
         self._started[index] = now_ns
         self._useful += int(self._devices[index])
+        self._asked -= int(self._devices[index])
 
     def ended(self, index: int, now_ns: int) -> None:
         """Note that workload `index` is done."""
@@ -159,40 +232,34 @@ class Meter:
         """Note that workload `index` was put back before it was complete."""
         self._attempts[index] += 1
 
-    def note(self, now_ns: int, waiting: Mapping[int, object]) -> None:
+    def note(self, now_ns: int) -> None:
         """Note the state of the yard as it is from `now_ns` on."""
-        snapshot = self._placer.snapshot
-        snapshot.fragments.refresh()
-        asked = int(self._devices[list(waiting)].sum()) if waiting else 0
         held = self._allocated - self._useful
-        gang = 0
-        if self._probe is not None:
-            gang = int(self._placer.room(snapshot.shape(self._probe)).sum())
-        self._rows.append(
-            (
-                now_ns,
-                self._allocated,
-                self._useful,
-                asked - held,
-                float(snapshot.fragments.milli.sum()),
-                self._reach.unreachable_milli(),
-                gang,
-            )
-        )
+        self._rows.append((now_ns, self._allocated, self._useful, self._asked - held))
+        self._states.note()
 
     def timeline(self, end_ns: int) -> Timeline:
         """Return the notes, closed by a row at `end_ns`."""
-        rows = self._rows or [(0, 0, 0, 0, 0.0, 0.0, 0)]
-        columns = list(zip(*rows, (end_ns, *rows[-1][1:]), strict=True))
-        whole = [np.array(column, dtype=np.int64) for column in (*columns[:4], columns[6])]
+        snapshot, states = self._snapshot, self._states
+        whole = np.array(self._rows or [(0, 0, 0, 0)], dtype=np.int64).T
+        requests = (
+            pod_set.template.request
+            for workload in self._workloads
+            for pod_set in workload.pod_sets
+            for _ in range(pod_set.count)
+        )
+        gang = np.zeros(len(self._rows))
+        if self._probe is not None:
+            gang = states.totals(pods_that_fit(self._probe, snapshot.fleet.models))
+        table = MixTable(snapshot.mix, snapshot.fleet.models)
         return Timeline(
-            at_ns=whole[0],
-            allocated_milli=whole[1],
-            useful_milli=whole[2],
-            waiting_milli=whole[3],
-            fragment_milli=np.array(columns[4]),
-            unreachable_milli=np.array(columns[5]),
-            largest_gang=whole[4],
+            at_ns=np.append(whole[0], end_ns),
+            allocated_milli=_closed(whole[1]),
+            useful_milli=_closed(whole[2]),
+            waiting_milli=_closed(whole[3]),
+            fragment_milli=_closed(states.totals(fragment(table))),
+            unreachable_milli=_closed(states.totals(unreachable(requests))),
+            largest_gang=_closed(gang.astype(np.int64)),
         )
 
     def jobs(self, end_ns: int) -> Jobs:
@@ -208,3 +275,8 @@ class Meter:
             waited_ns=np.maximum(until - self._created, 0),
             attempts=self._attempts,
         )
+
+
+def _closed(column: NDArray[Number]) -> NDArray[Number]:
+    """Repeat the last value: it holds until the end."""
+    return np.append(column, column[-1:] if len(column) else np.zeros(1, column.dtype))

@@ -28,7 +28,7 @@ from gpuyard.model.nodes import Node, Pool
 from gpuyard.model.plan import Plan
 from gpuyard.model.policy import Policy
 from gpuyard.model.reasons import Reporter, Silent
-from gpuyard.model.workloads import Assignment, PodTemplate, Workload
+from gpuyard.model.workloads import Assignment, Request, Workload
 from gpuyard.scheduling import cycle
 from gpuyard.scheduling.parking import Parking
 from gpuyard.scheduling.placement import Counted, Placer
@@ -104,7 +104,10 @@ class _Yard:
     def take_in(self, what: What, job: _Job, attempt: int, now_ns: int) -> None:
         """Let one event happen."""
         match what:
-            case What.ARRIVE | What.RETURN:
+            case What.ARRIVE:
+                self.waiting[job.index] = job
+                self.meter.arrived(job.index)
+            case What.RETURN:
                 self.waiting[job.index] = job
             case What.END:
                 self.meter.ended(job.index, now_ns)
@@ -179,13 +182,13 @@ def run(
     until_ns: int | None = None,
     pools: Mapping[str, Pool] | None = None,
     world: World | None = None,
-    probe: PodTemplate | None = None,
+    probe: Request | None = None,
     reporter: Reporter | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> TimedRun:
     """Let `arrivals` live on `nodes` until `until_ns` (default: nothing happens any more).
 
-    `probe` is the pod of a gang whose largest startable size is noted at every instant;
+    `probe` is what each pod of a gang asks for whose largest startable size is measured;
     `progress` is called with the virtual time.
     """
     listed = list(arrivals)
@@ -194,7 +197,7 @@ def run(
         snapshot.apply(NodeObserved(node))
     snapshot.apply(MixObserved(mix))
     placer = Placer(snapshot, policy, np.random.default_rng(seed), pools)
-    meter = Meter(placer, [arrival.workload for arrival in listed], probe)
+    meter = Meter(snapshot, [arrival.workload for arrival in listed], probe)
     yard = _Yard(placer, world or World(), meter, reporter or Silent())
     for index, arrival in enumerate(listed):
         job = _Job(index, arrival, cycle.members(arrival.workload), [])
@@ -230,7 +233,7 @@ def _live(yard: _Yard, until_ns: int | None, progress: Callable[[int], None] | N
                 fresh.append(job)
         woken = [yard.by_key[key] for key in yard.parking.woken()]
         yard.decide([*woken, *fresh], now_ns)
-        yard.meter.note(now_ns, yard.waiting)
+        yard.meter.note(now_ns)
         if progress:
             progress(now_ns)
     msg = f"the trace has more than {INSTANTS_MAX} instants"
