@@ -6,11 +6,15 @@ means the Pod's own; label keys (``matchLabelKeys``) become conditions on the Po
 affinity and ignores taints unless it says otherwise. What the API server has already filled in is
 not added twice, so a manifest and the stored Pod that came of it give the same constraints.
 
+A label value that no label can have makes a node term hold nowhere, and an inter-pod term an error,
+as in kube-scheduler; an API server refuses both.
+
 Semantics: k8s.io/kubernetes v1.36.3: pkg/scheduler/framework (types.go, plugins/podtopologyspread/
 common.go), pkg/scheduler/util (GetHostPorts), pkg/registry/core/pod (label keys of inter-pod terms)
 and the defaults of core/v1.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from gpuyard.dialects import wire
@@ -30,6 +34,9 @@ from gpuyard.model.constraints import (
     Toleration,
     Volume,
 )
+
+LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+HOLDS_NOWHERE = NodeSelectorTerm()
 
 
 def pod_constraints(pod: wire.Pod, volumes: tuple[Volume, ...] = ()) -> Constraints:
@@ -73,6 +80,8 @@ def node_alternatives(selector: wire.NodeSelector | None) -> tuple[NodeSelectorT
 
 
 def _node_term(term: wire.NodeSelectorTerm) -> NodeSelectorTerm:
+    if any(_impossible_values(one) for one in term.match_expressions or ()):
+        return HOLDS_NOWHERE
     return NodeSelectorTerm(
         expressions=_requirements(term.match_expressions),
         fields=_requirements(term.match_fields),
@@ -83,6 +92,17 @@ def _requirements(
     given: Iterable[wire.SelectorRequirement] | None,
 ) -> tuple[Requirement, ...]:
     return tuple(Requirement(one.key, one.operator, tuple(one.values or ())) for one in given or ())
+
+
+def _impossible_values(given: wire.SelectorRequirement) -> list[str]:
+    """Return what is wrong with each value that no label can have, in Kubernetes' words."""
+    if given.operator not in {"In", "NotIn"}:
+        return []
+    return [
+        f'values[{index}][{given.key}]: Invalid value: "{value}"'
+        for index, value in enumerate(given.values or ())
+        if not LABEL_VALUE.fullmatch(value)
+    ]
 
 
 def _label_selector(selector: wire.LabelSelector | None) -> LabelSelector | None:
@@ -117,6 +137,10 @@ def _host_ports(spec: wire.PodSpec) -> Iterator[HostPort]:
 
 
 def _pod_term(pod: wire.Pod, term: wire.PodAffinityTerm) -> PodTerm:
+    for one in (term.label_selector and term.label_selector.match_expressions) or ():
+        for wrong in _impossible_values(one):
+            place = wire.describe("Pod", pod.metadata)
+            raise wire.DialectError(f"{place}: spec.affinity: labelSelector: {wrong}")
     namespaces = tuple(sorted(set(term.namespaces or ())))
     if not namespaces and term.namespace_selector is None:
         namespaces = (pod.metadata.namespace,)

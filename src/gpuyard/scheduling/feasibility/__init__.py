@@ -53,6 +53,8 @@ def explain(snapshot: "Snapshot", shape: Shape) -> tuple[tuple[Rejection, int], 
     """
     counted: Counter[Rejection] = Counter()
     slots = np.flatnonzero(snapshot.fleet.present)
+    if node_affinity.named_nodes(shape.constraints) == frozenset():
+        return ((node_affinity.CONTRADICTS_ITSELF, len(slots)),)
     for rule in FILTERS:
         if rule.concerns(shape):
             passing = rule.passes(snapshot, shape, slots)

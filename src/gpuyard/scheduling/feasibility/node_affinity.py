@@ -31,6 +31,7 @@ NOT_THE_PODS = Rejection(
 NOT_THE_SCHEDULERS = Rejection(
     filter=NAME, text="node(s) didn't match scheduler-enforced node affinity", resolvable=False
 )
+CONTRADICTS_ITSELF = Rejection(filter=NAME, text="pod affinity terms conflict", resolvable=False)
 
 
 def concerns(shape: Shape) -> bool:
@@ -79,7 +80,7 @@ def named_nodes(asked: Constraints) -> frozenset[str] | None:
     """Return the only nodes whose names the required terms allow; `None` where names are free.
 
     Kubernetes pins a DaemonSet's pods this way. Where it is empty, the conditions on names
-    contradict each other and no node can ever do.
+    contradict each other and no node can ever do (`CONTRADICTS_ITSELF`).
     """
     if not asked.required_nodes:
         return None

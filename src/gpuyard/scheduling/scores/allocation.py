@@ -69,6 +69,13 @@ def pod_amounts(shape: Shape, resources: tuple[ResourceWeight, ...], *, plain: b
     return np.array([amounts.get(resource.name) for resource in resources], dtype=np.int64)
 
 
+def together(use: Allocation) -> Allocation:
+    """Return one row for all nodes of `use` taken together, with the pod once."""
+    held, capacity = use.held.sum(axis=0), use.capacity.sum(axis=0)
+    asked = (use.requested - use.held).max(axis=0, initial=0)
+    return Allocation((held + asked)[None, :], held[None, :], capacity[None, :])
+
+
 def weighted_mean(scores: IntArray, counts: IntArray) -> IntArray:
     """Return for each slot the mean of `scores` [slot, resource], rounded down.
 

@@ -1,0 +1,143 @@
+"""Rows of published test tables: what is asked, what is expected, and how an answer is compared."""
+
+import enum
+import gzip
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+Json = Any  # decoded JSON
+Answers = dict[str, object]
+
+
+class Outside(enum.Enum):
+    """Why a row is none of ours. Nothing else is a reason."""
+
+    QUEUEING_HINT = "queueing hint"
+    EVENT = "event registration"
+    SIGNATURE = "pod signature"
+    INTERNAL_CACHE = "internal cache"
+    DRA = "DRA-backed"
+    INVALID_ARGUMENTS = "invalid plugin arguments"
+
+
+class OutOfScopeError(Exception):
+    """Raised by an adapter that finds, from the inputs alone, that a row is none of ours."""
+
+    def __init__(self, reason: Outside) -> None:
+        """Name the reason."""
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class Row(NamedTuple):
+    """What an adapter gets to see: a row without its expectations."""
+
+    test: str
+    name: str
+    case: Mapping[str, Json]
+    context: Mapping[str, Json]
+
+
+class Kind(NamedTuple):
+    """How a kind of expectation is read, and what to put in the place of a null to alter it.
+
+    `skips` names the members of an expectation that say nothing about a decision.
+    """
+
+    read: Callable[[Json], object]
+    instead_of_nothing: Json
+    skips: frozenset[str] = frozenset()
+
+
+class Test(NamedTuple):
+    """One test function of the source: its fields, and the adapter's answer to its rows.
+
+    `answer` returns, for each output that the source's test gets to compare, what `Kind.read` makes
+    of the right expectation. `late` are outputs that the source compares only where an earlier one
+    lets it go on. `both` are input fields whose items carry an expectation each, under the name
+    given. `implied` are expectations that the source's code has and its rows do not.
+    """
+
+    answer: Callable[[Row], Answers]
+    inputs: frozenset[str]
+    outputs: Mapping[str, Kind]
+    late: frozenset[str] = frozenset()
+    unused: frozenset[str] = frozenset()  # outputs that the source itself never reads
+    both: Mapping[str, str] = {}
+    implied: Mapping[str, Json] = {}
+
+
+class Adapter(NamedTuple):
+    """A project whose rows gpuyard answers."""
+
+    tests: Mapping[tuple[str, str], Test]  # by file stem and test function
+    context_inputs: frozenset[str]
+    later: frozenset[str]  # stems of files that a later issue answers
+
+
+def read(path: Path) -> Iterator[Json]:
+    """Yield the rows of a file of JSON lines, gzip or plain."""
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        content = gzip.decompress(content)
+    for line in content.splitlines():
+        yield json.loads(line)
+
+
+def stem(path: Path) -> str:
+    """Return the name of a file without its endings."""
+    return path.name.split(".", 1)[0]
+
+
+def strip(raw: Json, test: Test, context_inputs: frozenset[str]) -> tuple[Row, dict[str, Json]]:
+    """Return a row without its expectations, and the expectations.
+
+    Raises ValueError where a field is neither known input nor known expectation.
+    """
+    case, context = raw["case"], raw.get("context", {})
+    unknown = case.keys() - test.inputs - test.outputs.keys() - test.unused - {"name", "desc"}
+    unknown |= context.keys() - context_inputs
+    if unknown:
+        fields = ", ".join(sorted(unknown))
+        raise ValueError(f"neither known input nor known expectation: {fields}")
+    inputs = {field: case[field] for field in test.inputs if field in case}
+    expected = {field: case[field] for field in test.outputs if field in case}
+    for field, inner in test.both.items():
+        expected[field] = [item[inner] for item in inputs[field]]
+        inputs[field] = [
+            {key: value for key, value in item.items() if key != inner} for item in inputs[field]
+        ]
+    return Row(raw["test"], raw["name"], inputs, context), {**expected, **test.implied}
+
+
+def alterations(expected: Json, kind: Kind) -> Iterator[Json]:
+    """Yield `expected` with one value in it altered, once for each value that it holds."""
+    match expected:
+        case None | [] | {}:
+            yield kind.instead_of_nothing
+        case dict():
+            for key in expected.keys() - kind.skips:
+                for altered in alterations(expected[key], kind._replace(instead_of_nothing=1)):
+                    yield {**expected, key: altered}
+        case list():
+            for index, item in enumerate(expected):
+                for altered in alterations(item, kind._replace(instead_of_nothing=1)):
+                    yield [*expected[:index], altered, *expected[index + 1 :]]
+        case bool():
+            yield not expected
+        case int() | float():
+            yield expected + 1
+        case _:
+            yield LIKELY_MISTAKES.get(expected, f"{expected} altered")
+
+
+LIKELY_MISTAKES = {
+    "Queue": "QueueSkip",
+    "QueueSkip": "Queue",
+    "Skip": "Success",
+    "Success": "Unschedulable",
+    "Unschedulable": "UnschedulableAndUnresolvable",
+    "UnschedulableAndUnresolvable": "Unschedulable",
+}

@@ -1,0 +1,110 @@
+"""Ask an adapter every row of a file, compare, and prove that the comparison can fail."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from verification.oracles import rows
+from verification.oracles.rows import Adapter, Answers, Json, Kind, OutOfScopeError, Test
+
+OUTSIDE_MAX_PCT = 35
+
+
+class Findings(msgspec.Struct):
+    """What became of the rows of one file."""
+
+    file: str
+    passed: int = 0
+    outside: Counter[str] = msgspec.field(default_factory=Counter)
+    differences: list[str] = msgspec.field(default_factory=list)  # one line each
+    failed: int = 0
+    altered: int = 0  # expectations that were altered, one value at a time
+    unnoticed: list[str] = msgspec.field(default_factory=list)  # alterations that still passed
+    is_later: bool = False
+
+    @property
+    def outside_pct(self) -> float:
+        """Return how much of the file is out of scope."""
+        count = self.outside.total()
+        return 100 * count / max(1, self.passed + self.failed + count)
+
+    @property
+    def is_fine(self) -> bool:
+        """Tell whether all that is in scope passed, and enough of it is."""
+        return not self.failed and not self.unnoticed and self.outside_pct <= OUTSIDE_MAX_PCT
+
+
+class Judged(NamedTuple):
+    """One row: how it differs from what is expected, and what was altered without notice."""
+
+    differences: list[str]
+    altered: int
+    unnoticed: list[str]
+
+
+def check_file(path: Path, adapter: Adapter) -> Findings:
+    """Check every row of `path`."""
+    found = Findings(path.name)
+    if rows.stem(path) in adapter.later:
+        found.is_later = True
+        return found
+    for raw in rows.read(path):
+        title = f"{raw['test']}/{raw['name']}"
+        try:
+            test = adapter.tests[rows.stem(path), raw["test"]]
+            judged = check_row(raw, test, adapter.context_inputs)
+        except OutOfScopeError as none_of_ours:
+            found.outside[none_of_ours.reason.value] += 1
+            continue
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            judged = Judged([f"no answer: {type(error).__name__}: {error}"], 0, [])
+        found.altered += judged.altered
+        found.passed += not judged.differences
+        found.failed += bool(judged.differences)
+        found.differences += [f"{title}: {line}" for line in judged.differences]
+        found.unnoticed += [f"{title}: {line}" for line in judged.unnoticed]
+    return found
+
+
+def check_row(raw: Json, test: Test, context_inputs: frozenset[str]) -> Judged:
+    """Compare the answers to one row with its expectations, as they are and altered."""
+    row, expected = rows.strip(raw, test, context_inputs)
+    answers = test.answer(row)
+    kinds = {**test.outputs, **dict.fromkeys(test.both, VERBATIM)}
+    differences = list(compare(answers, expected, kinds, test.late))
+    altered, unnoticed = 0, []
+    for field in answers:
+        for wrong in rows.alterations(expected[field], kinds[field]):
+            altered += 1
+            if is_as_expected(answers[field], wrong, kinds[field]):
+                unnoticed.append(f"{field} was altered to {wrong!r}, and it passed")
+    if not altered:
+        unnoticed.append("nothing was compared")
+    return Judged(differences, altered, unnoticed)
+
+
+def compare(
+    answers: Answers, expected: dict[str, Json], kinds: dict[str, Kind], late: frozenset[str]
+) -> Iterator[str]:
+    """Yield a line for each expectation that is not met, or is not answered and not `late`."""
+    for field, wanted in expected.items():
+        if field not in answers:
+            if field not in late:
+                yield f"{field}: expected {wanted!r}, and no answer was given"
+        elif not is_as_expected(answers[field], wanted, kinds[field]):
+            got = answers[field]
+            yield f"{field}: expected {kinds[field].read(wanted)!r}, got {got!r}"
+
+
+def is_as_expected(answer: object, wanted: Json, kind: Kind) -> bool:
+    """Tell whether `answer` is what `wanted` says; what cannot even be read is not."""
+    try:
+        return bool(answer == kind.read(wanted))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+
+
+VERBATIM = Kind(read=lambda wanted: wanted, instead_of_nothing=1)
