@@ -40,8 +40,9 @@ class Row:
         self.label_filters = [rule for rule in concerned if rule.reads == "labels"]
         self.use_filters = [rule for rule in concerned if rule.reads == "use"]
         self.pod_filters = [rule for rule in concerned if rule.reads == "pods"]
-        self.use_position = -1
-        self.node_position = -1
+        self.use_position = -1  # of `feasible`
+        self.score_position = -1  # of the scores in `raw` that read use
+        self.node_position = -1  # of `by_labels` and the scores in `raw` that read labels
         self.by_labels: BoolArray = np.empty(0, dtype=np.bool_)
         self.feasible: BoolArray = np.empty(0, dtype=np.bool_)
         self.raw: list[IntArray] = [np.empty(0, dtype=np.int64) for _ in policy.scores]
@@ -53,6 +54,7 @@ class Counted(msgspec.Struct):
     placements: int = 0
     rows_built: int = 0
     nodes_refreshed: int = 0
+    nodes_scored: int = 0
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -115,7 +117,11 @@ class Placer:
         if not len(slots):
             return None
         self.counted.placements += 1
-        slot = self._best(slots, self._total(shape, row, slots))
+        if len(slots) == 1:
+            slot = int(slots[0])
+        else:
+            self._refresh_scores(shape, row)
+            slot = self._best(slots, self._total(shape, row, slots))
         return Choice(slot, self._devices(shape, slot))
 
     def room(self, shape: Shape) -> IntArray:
@@ -218,7 +224,7 @@ class Placer:
             row.by_labels = np.zeros(size, dtype=np.bool_)
             row.feasible = np.zeros(size, dtype=np.bool_)
             row.raw = [np.zeros(size, dtype=np.int64) for _ in row.raw]
-            row.use_position = row.node_position = -1
+            row.use_position = row.score_position = row.node_position = -1
         if row.node_position != snapshot.node_changes.position:
             slots = snapshot.node_changes.since(row.node_position, size)
             row.node_position = snapshot.node_changes.position
@@ -240,7 +246,16 @@ class Placer:
             passing = rule.passes(snapshot, shape, slots)
             row.feasible[slots] = passing
             slots = slots[passing]
-        self._score(shape, row, slots, "use")
+
+    def _refresh_scores(self, shape: Shape, row: Row) -> None:
+        """Score the feasible nodes that changed since there last was a choice to make."""
+        changes = self.snapshot.use_changes
+        slots = changes.since(row.score_position, len(row.feasible))
+        row.score_position = changes.position
+        slots = slots[row.feasible[slots]]
+        if len(slots):
+            self.counted.nodes_scored += len(slots)
+            self._score(shape, row, slots, "use")
 
     def _score(self, shape: Shape, row: Row, slots: IntArray, reads: str) -> None:
         for term, kept in zip(self.policy.scores, row.raw, strict=True):
