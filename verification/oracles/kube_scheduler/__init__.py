@@ -7,7 +7,7 @@ This module is the list of fields and of who answers; `cluster` builds the snaps
 
 from collections.abc import Callable
 
-from verification.oracles.kube_scheduler import filters, scores, states
+from verification.oracles.kube_scheduler import filters, hints, scores, states
 from verification.oracles.kube_scheduler.kinds import (
     AMOUNTS,
     CODE,
@@ -61,8 +61,8 @@ def _test(answer: Callable[[Row], Answers], inputs: str, late: str = "", **outpu
     return Test(answer, _names(inputs), outputs, _names(late))
 
 
-def _hint(inputs: str, error: str = "expectedErr") -> Test:
-    return _test(outside(Outside.QUEUEING_HINT), inputs, **{"expectedHint": HINT, error: TRUTH})
+def _hint(answer: Callable[[Row], Answers], inputs: str, error: str = "expectedErr") -> Test:
+    return Test(answer, _names(inputs), {"expectedHint": HINT, error: TRUTH})
 
 
 def _strategy(name: str) -> Test:
@@ -87,8 +87,12 @@ TESTS: dict[tuple[str, str], Test] = {
     ("nodeunschedulable", "TestNodeUnschedulable"): _test(
         filters.unschedulable, ON_ONE_NODE, wantStatus=STATUS
     ),
-    ("nodeunschedulable", "TestIsSchedulableAfterNodeChange"): _hint(EVENT_FIELDS),
-    ("nodeunschedulable", "TestIsSchedulableAfterPodTolerationChange"): _hint(EVENT_FIELDS),
+    ("nodeunschedulable", "TestIsSchedulableAfterNodeChange"): _hint(
+        hints.after_node("NodeUnschedulable"), EVENT_FIELDS
+    ),
+    ("nodeunschedulable", "TestIsSchedulableAfterPodTolerationChange"): _hint(
+        hints.after_pod("NodeUnschedulable"), EVENT_FIELDS
+    ),
     ("nodeports", "TestNodePorts"): _test(
         filters.ports,
         "nodeInfo pod",
@@ -96,7 +100,9 @@ TESTS: dict[tuple[str, str], Test] = {
         wantFilterStatus=STATUS,
         wantPreFilterStatus=STATUS,
     ),
-    ("nodeports", "Test_isSchedulableAfterPodDeleted"): _hint("pod oldObj"),
+    ("nodeports", "Test_isSchedulableAfterPodDeleted"): _hint(
+        hints.after_pod("NodePorts"), "pod oldObj"
+    ),
     ("nodeports", "TestFits"): _test(filters.ports_fit, "pod existing", expect=TRUTH),
     ("tainttoleration", "TestTaintTolerationScore"): _test(
         scores.taints, "nodes pod enableTaintTolerationComparisonOps", expectedList=SCORES
@@ -107,8 +113,12 @@ TESTS: dict[tuple[str, str], Test] = {
     ("tainttoleration", "TestTaintTolerationFilterWithFeatureGate"): _test(
         filters.taints, ON_ONE_NODE, wantStatus=STATUS
     ),
-    ("tainttoleration", "TestIsSchedulableAfterNodeChange"): _hint(EVENT_FIELDS, "wantErr"),
-    ("tainttoleration", "Test_isSchedulableAfterPodTolerationChange"): _hint(EVENT_FIELDS),
+    ("tainttoleration", "TestIsSchedulableAfterNodeChange"): _hint(
+        hints.after_node("TaintToleration"), EVENT_FIELDS, "wantErr"
+    ),
+    ("tainttoleration", "Test_isSchedulableAfterPodTolerationChange"): _hint(
+        hints.after_pod("TaintToleration"), EVENT_FIELDS
+    ),
     ("nodeaffinity", "TestNodeAffinity"): _test(
         filters.affinity_to_nodes,
         "args labels nodeName pod runPreFilter",
@@ -126,7 +136,9 @@ TESTS: dict[tuple[str, str], Test] = {
         expectedList=SCORES,
         wantPreScoreStatus=STATUS,
     ),
-    ("nodeaffinity", "Test_isSchedulableAfterNodeChange"): _hint(f"args {EVENT_FIELDS}"),
+    ("nodeaffinity", "Test_isSchedulableAfterNodeChange"): _hint(
+        hints.after_node("NodeAffinity"), f"args {EVENT_FIELDS}"
+    ),
     ("noderesources_fit", "TestEnoughRequests"): _test(
         filters.resources,
         "args draExtendedResourceEnabled nilDRAManager nodeInfo pod podLevelResourcesEnabled",
@@ -142,6 +154,7 @@ TESTS: dict[tuple[str, str], Test] = {
     ("noderesources_fit", "TestRestartableInitContainers"): _test(
         filters.sidecars,
         "enableSidecarContainers pod",
+        late="wantFilterStatus",
         wantFilterStatus=STATUS,
         wantPreFilterStatus=STATUS,
     ),
@@ -156,15 +169,19 @@ TESTS: dict[tuple[str, str], Test] = {
         expectedClusterEvents=UNREAD,
     ),
     ("noderesources_fit", "Test_isSchedulableAfterPodChange"): _hint(
-        f"enableInPlacePodVerticalScaling {EVENT_FIELDS}"
+        hints.after_pod("NodeResourcesFit"), f"enableInPlacePodVerticalScaling {EVENT_FIELDS}"
     ),
-    ("noderesources_fit", "Test_isSchedulableAfterNodeChange"): _hint(EVENT_FIELDS),
-    ("noderesources_fit", "Test_isSchedulableAfterDeviceClassChange"): _hint(EVENT_FIELDS),
+    ("noderesources_fit", "Test_isSchedulableAfterNodeChange"): _hint(
+        hints.after_node("NodeResourcesFit"), EVENT_FIELDS
+    ),
+    ("noderesources_fit", "Test_isSchedulableAfterDeviceClassChange"): _hint(
+        outside(Outside.DRA), EVENT_FIELDS
+    ),
     ("noderesources_fit", "TestIsFit"): _test(
         filters.is_fit, "node pod podLevelResourcesEnabled", expected=TRUTH
     ),
     ("noderesources_fit", "TestHaveAnyRequestedResourcesIncreased"): _test(
-        outside(Outside.QUEUEING_HINT),
+        hints.resources_grew,
         "draExtendedResourceEnabled modifiedNode originalNode pod",
         expected=TRUTH,
     ),
@@ -244,8 +261,12 @@ TESTS: dict[tuple[str, str], Test] = {
         wantAffinityPodsMap=PAIRS,
         wantAntiAffinityPodsMap=PAIRS,
     ),
-    ("interpodaffinity", "Test_isSchedulableAfterPodChange"): _hint("pod oldPod newPod"),
-    ("interpodaffinity", "Test_isSchedulableAfterNodeChange"): _hint("pod oldNode newNode"),
+    ("interpodaffinity", "Test_isSchedulableAfterPodChange"): _hint(
+        hints.after_pod("InterPodAffinity", "oldPod", "newPod"), "pod oldPod newPod"
+    ),
+    ("interpodaffinity", "Test_isSchedulableAfterNodeChange"): _hint(
+        hints.after_node("InterPodAffinity", "oldNode", "newNode"), "pod oldNode newNode"
+    ),
     ("interpodaffinity", "TestPodAffinitySignature"): _test(
         outside(Outside.SIGNATURE), "config pod", expectedSignature=UNREAD, schedulable=TRUTH
     ),
@@ -288,9 +309,12 @@ TESTS: dict[tuple[str, str], Test] = {
     ("podtopologyspread", "TestPodTopoSignatures"): _test(
         outside(Outside.SIGNATURE), "config pod", expectedSignature=UNREAD, scheduleable=TRUTH
     ),
-    ("podtopologyspread", "Test_isSchedulableAfterNodeChange"): _hint("pod oldNode newNode"),
+    ("podtopologyspread", "Test_isSchedulableAfterNodeChange"): _hint(
+        hints.after_node("PodTopologySpread", "oldNode", "newNode"), "pod oldNode newNode"
+    ),
     ("podtopologyspread", "Test_isSchedulableAfterPodChange"): _hint(
-        "enableNodeInclusionPolicyInPodTopologySpread pod oldPod newPod"
+        hints.after_pod("PodTopologySpread", "oldPod", "newPod"),
+        "enableNodeInclusionPolicyInPodTopologySpread pod oldPod newPod",
     ),
     ("podtopologyspread", "TestPreScoreSkip"): _test(
         states.score_skip, "config nodes objs pod", preScoreStatus=STATUS

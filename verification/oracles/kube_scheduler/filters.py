@@ -33,6 +33,7 @@ from verification.oracles.kube_scheduler.kinds import SKIP, SUCCESS, Status, sta
 from verification.oracles.rows import Answers, Json, OutOfScopeError, Outside, Row
 
 BARE_NODE = {"kind": "Node", "metadata": {"name": NAMELESS}}
+NO_SIDECARS = "Pod has a restartable init container and the SidecarContainers feature is disabled"
 IMPLICIT_CLASS = "deviceclass.resource.kubernetes.io/"
 
 
@@ -130,11 +131,17 @@ def read_shortages(wanted: Json) -> dict[str, tuple[object, ...]]:
 
 
 def sidecars(row: Row) -> Answers:
-    """Answer TestRestartableInitContainers: an empty node."""
-    node = row.context["node"]
+    """Answer TestRestartableInitContainers: an empty node.
+
+    A cluster with the gate off, which v1.36 no longer allows, refuses a sidecar before any filter.
+    """
+    node, pod = row.context["node"], row.case["pod"]
+    init_containers = pod["spec"].get("initContainers") or ()
+    has_sidecar = any(each.get("restartPolicy") == "Always" for each in init_containers)
+    if has_sidecar and not row.case["enableSidecarContainers"]:
+        return {"wantPreFilterStatus": ("UnschedulableAndUnresolvable", (NO_SIDECARS,))}
     snapshot = cluster([node])
-    shape = shape_of(snapshot, row.case["pod"])
-    status = verdict(node_resources_fit.FILTER, snapshot, shape, node)
+    status = verdict(node_resources_fit.FILTER, snapshot, shape_of(snapshot, pod), node)
     return {"wantPreFilterStatus": SUCCESS, "wantFilterStatus": status}
 
 

@@ -15,6 +15,10 @@ from gpuyard.scheduling.scores import (
     most_allocated,
     requested_to_capacity_ratio,
 )
+from gpuyard.scheduling.scores.requested_to_capacity_ratio import (
+    POINT_SCORE_MAX,
+    UTILIZATION_MAX,
+)
 from gpuyard.scheduling.shapes import Shape
 from gpuyard.scheduling.snapshot import Snapshot
 from verification.oracles.kube_scheduler.cluster import (
@@ -82,12 +86,11 @@ def slots_of(snapshot: Snapshot, nodes: Iterable[Json]) -> IntArray:
 
 
 def strategy_term(strategy: Json) -> WeightedScore:
-    """Return the score that a ``scoringStrategy`` of NodeResourcesFitArgs asks for.
-
-    Kubernetes refuses a strategy without resources, or with a weight beyond 1..100.
-    """
+    """Return the score that a ``scoringStrategy`` of NodeResourcesFitArgs asks for."""
     ratio = strategy.get("requestedToCapacityRatio") or {}
     points = tuple(ShapePoint(p["utilization"], p["score"]) for p in ratio.get("shape") or ())
+    if strategy["type"] == "RequestedToCapacityRatio" and not _is_admitted(points):
+        raise OutOfScopeError(Outside.INVALID_ARGUMENTS)
     return WeightedScore(
         name=STRATEGIES[strategy["type"]],  # type: ignore[arg-type]
         resources=weights_of(strategy["resources"]),
@@ -95,8 +98,18 @@ def strategy_term(strategy: Json) -> WeightedScore:
     )
 
 
+def _is_admitted(points: tuple[ShapePoint, ...]) -> bool:
+    """Tell whether Kubernetes admits the points: some, ascending, 0..100 by 0..10."""
+    utilizations = [point.utilization for point in points]
+    in_range = all(
+        0 <= point.utilization <= UTILIZATION_MAX and 0 <= point.score <= POINT_SCORE_MAX
+        for point in points
+    )
+    return bool(points) and in_range and utilizations == sorted(set(utilizations))
+
+
 def weights_of(resources: Json) -> tuple[ResourceWeight, ...]:
-    """Return the resources that a score counts; refuse what Kubernetes refuses."""
+    """Return the resources that a score counts; Kubernetes wants some, with weights 1..100."""
     listed = tuple(ResourceWeight(each["name"], each["weight"]) for each in resources or ())
     if not listed or not all(WEIGHT_MIN <= each.weight <= WEIGHT_MAX for each in listed):
         raise OutOfScopeError(Outside.INVALID_ARGUMENTS)
