@@ -98,7 +98,7 @@ def strip(raw: Json, test: Test, context_inputs: frozenset[str]) -> tuple[Row, d
     """
     case, context = raw["case"], raw.get("context", {})
     unknown = case.keys() - test.inputs - test.outputs.keys() - test.unused - {"name", "desc"}
-    unknown |= context.keys() - context_inputs
+    unknown |= {name.split(":")[0] for name in context} - context_inputs  # featureGate:NAME
     if unknown:
         fields = ", ".join(sorted(unknown))
         raise ValueError(f"neither known input nor known expectation: {fields}")
@@ -114,23 +114,22 @@ def strip(raw: Json, test: Test, context_inputs: frozenset[str]) -> tuple[Row, d
 
 def alterations(expected: Json, kind: Kind) -> Iterator[Json]:
     """Yield `expected` with one value in it altered, once for each value that it holds."""
-    match expected:
-        case None | [] | {}:
-            yield kind.instead_of_nothing
-        case dict():
-            for key in expected.keys() - kind.skips:
-                for altered in alterations(expected[key], kind._replace(instead_of_nothing=1)):
-                    yield {**expected, key: altered}
-        case list():
-            for index, item in enumerate(expected):
-                for altered in alterations(item, kind._replace(instead_of_nothing=1)):
-                    yield [*expected[:index], altered, *expected[index + 1 :]]
-        case bool():
-            yield not expected
-        case int() | float():
-            yield expected + 1
-        case _:
-            yield LIKELY_MISTAKES.get(expected, f"{expected} altered")
+    inner = kind._replace(instead_of_nothing=1)
+    if expected is None or expected in ([], {}):
+        yield kind.instead_of_nothing
+    elif isinstance(expected, dict):
+        for key in sorted(expected.keys() - kind.skips):
+            yield from ({**expected, key: wrong} for wrong in alterations(expected[key], inner))
+    elif isinstance(expected, list):
+        for index, item in enumerate(expected):
+            before, after = expected[:index], expected[index + 1 :]
+            yield from ([*before, wrong, *after] for wrong in alterations(item, inner))
+    elif isinstance(expected, bool):
+        yield not expected
+    elif isinstance(expected, int | float):
+        yield expected + 1
+    else:
+        yield LIKELY_MISTAKES.get(expected, f"{expected} altered")
 
 
 LIKELY_MISTAKES = {

@@ -332,7 +332,7 @@ KUBE_SCHEDULER = Adapter(
     tests=TESTS,
     context_inputs=_names(
         "defaultScoringStrategy deviceClassWithExtendResourceName draFeatures features",
-        "featureGate:DRAExtendedResource namespaces node nodes objects pluginArgs shape testNode",
+        "featureGate featureGates namespaces node nodes objects pluginArgs shape testNode",
     ),
     later=_names(
         "defaultpreemption gangscheduling podgrouppodscount preemption schedule_one_podgroup",
