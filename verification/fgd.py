@@ -91,7 +91,9 @@ def published(data: Path) -> Expected:
     return expected
 
 
-def inputs(experiment: Experiment) -> tuple[tuple[Node, ...], tuple[Workload, ...], tuple[MixEntry, ...]]:
+def inputs(
+    experiment: Experiment,
+) -> tuple[tuple[Node, ...], tuple[Workload, ...], tuple[MixEntry, ...]]:
     """Return nodes, arrivals and typical pods of an experiment."""
     folder = experiment.data / "openb"
     nodes_path = folder / "openb_node_list_gpu_node.csv.gz"
@@ -119,11 +121,12 @@ def worst_difference(curve: Iterable[Sample], expected: dict[str, tuple[float, .
     by_percent = {sample.arrived_pct: sample for sample in curve}
     if set(by_percent) != set(POINTS):
         return float("inf")
-    return max(
+    differences: list[float] = [
         abs(getattr(by_percent[point], measure) - expected[measure][point])
         for measure in MEASURES
         for point in POINTS
-    )
+    ]
+    return max(differences)
 
 
 def compare(
@@ -151,7 +154,8 @@ def compare(
 
 def at_full_load(curve: Iterable[Sample]) -> float:
     """Return the allocation in percent when as much was asked for as there is."""
-    return next(sample.allocated_pct for sample in curve if sample.arrived_pct == 100)  # noqa: PLR2004
+    by_percent = {sample.arrived_pct: sample for sample in curve}
+    return by_percent[100].allocated_pct
 
 
 def compare_random(

@@ -1,6 +1,7 @@
 """Where results go: a terminal, a pipe or a file that is whole or absent."""
 
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -57,14 +58,16 @@ def check_writable(to: Path | None) -> None:
     if to.is_dir():
         raise click.BadParameter(f"{to} is a folder; name a file in it", param_hint="--to")
     if not to.parent.is_dir():
-        raise click.BadParameter(f"there is no folder {to.parent}; make it first", param_hint="--to")
+        raise click.BadParameter(
+            f"there is no folder {to.parent}; make it first", param_hint="--to"
+        )
     if not os.access(to.parent, os.W_OK):
         raise click.BadParameter(f"{to.parent} cannot be written to", param_hint="--to")
 
 
 def console(*, no_color: bool) -> "Console":
     """Return a console for tables: plain and 100 columns wide where nobody looks at it."""
-    from rich.console import Console  # noqa: PLC0415  imported only when something is drawn
+    from rich.console import Console
 
     width = None if sys.stdout.isatty() else NARROW_COLUMNS
     return Console(no_color=no_color or None, width=width, highlight=False)
@@ -72,13 +75,25 @@ def console(*, no_color: bool) -> "Console":
 
 def table(title: str, columns: list[tuple[str, bool]]) -> "Table":
     """Return an empty table; `columns` are (heading, is a number)."""
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich import box
+    from rich.table import Table
 
     grid = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     for heading, is_number in columns:
         grid.add_column(heading, justify="right" if is_number else "left", no_wrap=not is_number)
     return grid
+
+
+def command_line() -> str:
+    """Return the command as it was typed."""
+    return shlex.join(["gpuyard", *sys.argv[1:]])
+
+
+def version() -> str:
+    """Return the program and its version."""
+    from importlib.metadata import version as installed
+
+    return f"gpuyard {installed('gpuyard')}"
 
 
 @contextmanager
@@ -87,8 +102,8 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     if not sys.stderr.isatty():
         yield _nothing
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,

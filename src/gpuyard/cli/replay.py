@@ -32,29 +32,70 @@ MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, 
     docs/reference/traces.md. Exit code 2 for anything that cannot be read.
     """,
 )
-@click.option("--nodes", "nodes_path", type=click.Path(path_type=Path), required=True,
-              metavar="FILE", help="The fleet.")
-@click.option("--pods", "pods_path", type=click.Path(path_type=Path), required=True,
-              metavar="FILE", help="What arrives at it.")
-@click.option("--sequence", "sequence_path", type=click.Path(path_type=Path), metavar="FILE",
-              help="Published arrival sequences of an openb pod list (fill).")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N",
-              help="Which sequence of --sequence; without it, the seed of an order of our own "
-                   "(fill) and of all chance.")
-@click.option("--protocol", type=click.Choice(["fill", "timed"]), default="fill", show_default=True,
-              help="fill: arrive one by one, never leave. timed: arrive, wait, run, end.")
+@click.option(
+    "--nodes",
+    "nodes_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="The fleet.",
+)
+@click.option(
+    "--pods",
+    "pods_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="What arrives at it.",
+)
+@click.option(
+    "--sequence",
+    "sequence_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Published arrival sequences of an openb pod list (fill).",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Which sequence of --sequence; without it, the seed of an order of our own "
+    "(fill) and of all chance.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["fill", "timed"]),
+    default="fill",
+    show_default=True,
+    help="fill: arrive one by one, never leave. timed: arrive, wait, run, end.",
+)
 @click.option("--policy", "policy_name", metavar="NAME", help="The policy. [default: fgd]")
-@click.option("--compare", metavar="P1,P2,…",
-              help="Several policies, over all cores, side by side.")
-@click.option("--tie-break", type=click.Choice(["rank", "random"]),
-              help="Who wins among equal scores: the smallest node rank, or chance. "
-                   "[default: the policy's own]")
-@click.option("-o", "--output", "form", type=click.Choice(["table", "json", "csv", "html"]),
-              default="table", show_default=True, help="The form of the answer.")
-@click.option("--to", type=click.Path(path_type=Path), metavar="PATH",
-              help="Write to a file, whole or not at all. [default: the terminal]")
+@click.option(
+    "--compare", metavar="P1,P2,…", help="Several policies, over all cores, side by side."
+)
+@click.option(
+    "--tie-break",
+    type=click.Choice(["rank", "random"]),
+    help="Who wins among equal scores: the smallest node rank, or chance. "
+    "[default: the policy's own]",
+)
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json", "csv", "html"]),
+    default="table",
+    show_default=True,
+    help="The form of the answer.",
+)
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Write to a file, whole or not at all. [default: the terminal]",
+)
 @click.option("--no-color", is_flag=True, help="No colour, also with NO_COLOR in the environment.")
-def command(  # noqa: PLR0913  one parameter per option
+def command(
     *,
     nodes_path: Path,
     pods_path: Path,
@@ -74,13 +115,15 @@ def command(  # noqa: PLR0913  one parameter per option
     is: how full does the fleet become before fragments stop it? In the timed protocol workloads
     wait, run and end: who waits how long?
     """
-    from gpuyard.studies import replay as study  # noqa: PLC0415  numpy only when it is needed
-    from gpuyard.studies.cores import over_cores  # noqa: PLC0415
+    from gpuyard.studies import replay as study
+    from gpuyard.studies.cores import over_cores
 
     if policy_name and compare:
         raise click.UsageError("--policy and --compare exclude each other; give one of them")
     if sequence_path is not None and protocol == "timed":
-        raise click.UsageError("--sequence orders arrivals in --protocol fill; the timed one has times")
+        raise click.UsageError(
+            "--sequence orders arrivals in --protocol fill; the timed one has times"
+        )
     output.check_writable(to)
     names = [name.strip() for name in (compare or policy_name or "fgd").split(",")]
     policies = {name: study.named_policy(name, tie_break) for name in names}
@@ -96,19 +139,22 @@ def command(  # noqa: PLR0913  one parameter per option
         for replay in over_cores(study.replay, tasks):
             replays.append(replay)
             step()
-    _answer(replays, form, to, no_color=no_color)
+    _answer(replays, inputs.trace, form, to, no_color=no_color)
 
 
-def _answer(replays: "list[Replay]", form: str, to: Path | None, *, no_color: bool) -> None:
+def _answer(
+    replays: "list[Replay]", trace: str, form: str, to: Path | None, *, no_color: bool
+) -> None:
     if form == "json":
         output.write(_as_json(replays), to)
     elif form == "csv":
         output.write(_as_csv(replays), to)
     elif form == "html":
-        from gpuyard.studies.replay_page import page  # noqa: PLC0415
-        from gpuyard.twin.page.html import render  # noqa: PLC0415
+        from gpuyard.studies.replay_page import page
+        from gpuyard.twin.page import render
 
-        output.write(render(page(replays)), to)
+        made_by = {"command": output.command_line(), "version": output.version()}
+        output.write(render(page(replays, trace=trace, **made_by)), to)
     else:
         console = output.console(no_color=no_color)
         with console.capture() as captured:
@@ -117,7 +163,7 @@ def _answer(replays: "list[Replay]", form: str, to: Path | None, *, no_color: bo
 
 
 def _as_json(replays: "list[Replay]") -> str:
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
     document = replays[0] if len(replays) == 1 else replays
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
@@ -149,7 +195,7 @@ def _draw(replays: "list[Replay]", console: "Console") -> None:
 
 
 def _draw_fill(replays: "list[Replay]", console: "Console") -> None:
-    from gpuyard.twin.fill import Sample  # noqa: PLC0415
+    from gpuyard.twin.fill import Sample
 
     curves = [
         {one.arrived_pct: one for one in replay.samples if isinstance(one, Sample)}

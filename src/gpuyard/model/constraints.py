@@ -53,7 +53,7 @@ class Taint(msgspec.Struct, frozen=True, cache_hash=True):
 
 
 class Toleration(msgspec.Struct, frozen=True, cache_hash=True):
-    """What a pod endures; an empty key with ``Exists`` endures all, an empty effect every effect."""
+    """What a pod endures: with an empty key and ``Exists`` all, without an effect every effect."""
 
     key: str = ""
     operator: TolerationOperator = "Equal"

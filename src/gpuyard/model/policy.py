@@ -43,6 +43,7 @@ class ShapePoint(msgspec.Struct, frozen=True, cache_hash=True):
     score: int
 
 
+DEVICES = "devices"  # in a list of resources: the node's devices, in thousandths
 CPU_AND_MEMORY = (ResourceWeight("cpu"), ResourceWeight("memory"))
 
 
@@ -71,4 +72,4 @@ class Policy(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     devices: DeviceChoice = "best-fit"
     tie_break: TieBreak = "rank"
     gangs: GangStart = "all-or-nothing"
-    rows_kept_max: int = 4096  # shapes whose score rows stay in memory; beyond it they are recomputed
+    rows_kept_max: int = 4096  # shapes whose score rows are kept; beyond it they are recomputed

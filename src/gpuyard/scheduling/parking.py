@@ -95,14 +95,17 @@ class Parking:
         used = len(self._rows)
         free = np.maximum(fleet.free[slots, : self._needed.shape[1]], 0)
         holds = np.where(
-            self._needed[:used, None] > 0, free // np.maximum(self._needed[:used, None], 1), UNLIMITED
+            self._needed[:used, None] > 0,
+            free // np.maximum(self._needed[:used, None], 1),
+            UNLIMITED,
         ).min(axis=2, initial=UNLIMITED)
         count, milli = self._devices[:used, 0, None], self._devices[:used, 1, None, None]
         left = fleet.device_free[slots]
         shares = np.where(milli > 0, left // np.maximum(milli, 1), 0).sum(axis=2)
         holds = np.where(count > 0, np.minimum(holds, shares // np.maximum(count, 1)), holds)
         holds *= self._by_labels[:used, slots]
-        return np.minimum(holds, PODS_MAX).sum(axis=1)
+        held: IntArray = np.minimum(holds, PODS_MAX).sum(axis=1)
+        return held
 
     def _row(self, key: Key) -> int:
         row = self._row_of.get(key)

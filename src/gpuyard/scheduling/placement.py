@@ -230,8 +230,8 @@ class Placer:
             row.node_position = snapshot.node_changes.position
             row.by_labels[slots] = snapshot.fleet.present[slots]
             for rule in row.label_filters:
-                passing = slots[row.by_labels[slots]]
-                row.by_labels[passing] = rule.passes(snapshot, shape, passing)
+                allowed = slots[row.by_labels[slots]]
+                row.by_labels[allowed] = rule.passes(snapshot, shape, allowed)
             self._score(shape, row, slots[row.by_labels[slots]], "labels")
         # A node change is a change of use as well (`Snapshot` logs both), so one list suffices.
         slots = snapshot.use_changes.since(row.use_position, size)
@@ -265,7 +265,7 @@ class Placer:
 
 
 def devices_left(snapshot: Snapshot, shape: Shape, slot: int) -> list[int]:
-    """Return what is left, in milli, of each device of `slot`; -1 where the model is not allowed."""
+    """Return what is left, in milli, of each device of `slot`; -1 where its model will not do."""
     left: list[int] = snapshot.fleet.device_free[slot].tolist()
     asked = shape.request.devices
     if asked is None or not asked.models:

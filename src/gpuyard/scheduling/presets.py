@@ -1,14 +1,16 @@
 """Policies by name: public values, each a knob setting and nothing else.
 
 The first six are the policies of FGD's evaluation (USENIX ATC'23, Table 3). ``kube`` is
-kube-scheduler's default profile (v1.36.3; image locality, volumes and DRA left out),
-``kube-most-allocated`` the same with the bin-packing strategy that Kubernetes documents for
-NodeResourcesFit, where GPUs count most.
+kube-scheduler's default profile (v1.36.3; image locality, volumes and DRA left out), with pods
+placed one by one and ties left to chance. ``kube-most-allocated`` is the bin-packing profile of
+Kubernetes' documentation ("Resource Bin Packing", extended resources with weight 3), with gangs
+placed whole, as a coscheduling plugin does. ``gpuyard`` is ours: FGD, with best-fit beside it for
+what FGD cannot see when workloads end again.
 """
 
 from difflib import get_close_matches
 
-from gpuyard.model.policy import Policy, ResourceWeight, ScoreName, WeightedScore
+from gpuyard.model.policy import DEVICES, Policy, ResourceWeight, ScoreName, WeightedScore
 
 
 def _one(score: ScoreName) -> tuple[WeightedScore, ...]:
@@ -30,6 +32,10 @@ PRESETS: dict[str, Policy] = {
     "packing": Policy(scores=_one("packing")),
     "clustering": Policy(scores=_one("clustering")),
     "random": Policy(scores=_one("random"), devices="random"),
+    "gpuyard": Policy(
+        scores=(WeightedScore(name="fgd", weight=3), WeightedScore(name="best-fit")),
+        devices="fgd",
+    ),
     "kube": Policy(
         scores=(WeightedScore(name="least-allocated"), *_KUBE_AROUND),
         tie_break="random",
@@ -42,7 +48,7 @@ PRESETS: dict[str, Policy] = {
                 resources=(
                     ResourceWeight("cpu"),
                     ResourceWeight("memory"),
-                    ResourceWeight("nvidia.com/gpu", 5),
+                    ResourceWeight(DEVICES, 3),
                 ),
             ),
             *_KUBE_AROUND,

@@ -11,7 +11,7 @@ are integers, so what was taken away and given back is exactly what was there.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 
@@ -36,7 +36,9 @@ from gpuyard.scheduling.shapes import Shape
 from gpuyard.scheduling.terms import Terms
 from gpuyard.sharing.choose_devices import best_fit
 
-VECTORS_KEPT_MAX = 1 << 16  # requests whose columns are remembered; beyond it they are looked up anew
+VECTORS_KEPT_MAX = (
+    1 << 16
+)  # requests whose columns are remembered; beyond it they are looked up anew
 
 
 class SnapshotError(ValueError):
@@ -120,27 +122,32 @@ class Snapshot:
             snapshot is as before.
 
         """
+        source = self._take_in(delta)
+        if delta.observed_ns > self.observed_ns.get(source, 0):
+            self._set_observed(source, delta.observed_ns)
+
+    def _take_in(self, delta: Delta) -> str:
+        """Take in what `delta` says; return which source of facts it came from."""
         match delta:
             case PodBound(assignment):
                 self._bind(assignment)
-                source = "pods"
+                return "pods"
             case PodGone(pod):
                 self._unbind(pod)
-                source = "pods"
+                return "pods"
             case NodeObserved(node):
                 self._observe_node(node)
-                source = "nodes"
+                return "nodes"
             case NodeRemoved(name):
                 self._remove_node(name)
-                source = "nodes"
+                return "nodes"
             case NamespaceObserved(name, labels):
                 self._observe_namespace(name, labels)
-                source = "namespaces"
+                return "namespaces"
             case MixObserved(mix):
                 self._observe_mix(mix)
-                source = "mix"
-        if delta.observed_ns > self.observed_ns.get(source, 0):
-            self._set_observed(source, delta.observed_ns)
+                return "mix"
+        assert_never(delta)
 
     @contextmanager
     def trial(self) -> Iterator[Trial]:

@@ -4,8 +4,8 @@ The scheduler predicts with these functions what the node agent will choose, so 
 device is described by what is left of it, in milli (1000 is a whole free device); the answer is the
 positions of the chosen devices in the node's list, ascending, or `None` where they do not suffice.
 
-``best_fit`` takes the devices with the least left that still suffice, the first among equals: shares
-gather on devices that are already shared, whole ones stay whole. It is what the FGD paper's
+``best_fit`` takes the devices with the least left that still suffice, the first among equals:
+shares gather on devices that are already shared, whole ones stay whole. It is what the FGD paper's
 simulator does under every policy but FGD and Random (hkust-adsl/kubernetes-scheduler-simulator,
 ``gpuSelMethod: best``).
 """

@@ -16,14 +16,14 @@ from gpuyard.model.deltas import MixEntry
 from gpuyard.model.nodes import Node
 from gpuyard.model.policy import Policy, TieBreak
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI
-from gpuyard.scheduling.mix import typical_mix
 from gpuyard.scheduling.presets import preset
+from gpuyard.studies.notebook import mix_of
 from gpuyard.traces import openb
 from gpuyard.traces.arrivals import in_sequence
 from gpuyard.traces.read import read_trace
 from gpuyard.traces.trace import FilePath, TimedWorkload
 from gpuyard.twin.fill import Sample, fill, samples
-from gpuyard.twin.timed import Arrival, TimedRun, run
+from gpuyard.twin.timed import Arrival, Setting, TimedRun, run
 
 Protocol = Literal["fill", "timed"]
 SECOND_NS = 10**9
@@ -111,12 +111,7 @@ def load_inputs(
 
     """
     trace = read_trace(nodes_path, pods_path)
-    mix = typical_mix(
-        pod_set.template.request
-        for timed in trace.workloads
-        for pod_set in timed.workload.pod_sets
-        for _ in range(pod_set.count)
-    )
+    mix = mix_of(trace.workloads)
     nodes, arrivals = trace.nodes, trace.workloads
     if sequence_path is not None or (seed is not None and protocol == "fill"):
         nodes, arrivals = _in_sequence(nodes_path, pods_path, sequence_path, seed)
@@ -176,8 +171,9 @@ def _fill(task: Task) -> Replay:
 def _timed(task: Task) -> Replay:
     inputs = task.inputs
     begun = time.process_time()
-    arrivals = [Arrival(timed.workload, timed.runtime_ns) for timed in inputs.arrivals]
-    done = run(inputs.nodes, arrivals, inputs.mix, task.policy, seed=task.seed)
+    arrivals = tuple(Arrival(timed.workload, timed.runtime_ns) for timed in inputs.arrivals)
+    setting = Setting(nodes=inputs.nodes, arrivals=arrivals, mix=inputs.mix)
+    done = run(setting, task.policy, seed=task.seed)
     started = int((done.jobs.started_ns >= 0).sum())
     return Replay(
         policy=task.name,

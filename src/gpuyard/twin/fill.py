@@ -6,7 +6,7 @@ has. After every arrival three amounts are noted; the published curves are their
 arrivals that round to the same percentage of the fleet's devices.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 import numpy as np
@@ -55,9 +55,8 @@ def fill(
     policy: Policy,
     *,
     seed: int = 0,
-    progress: Callable[[], None] | None = None,
 ) -> FillRun:
-    """Let `arrivals` come to empty `nodes`; `progress` is called after each."""
+    """Let `arrivals` come to empty `nodes`."""
     snapshot = Snapshot()
     for node in nodes:
         snapshot.apply(NodeObserved(node))
@@ -74,8 +73,6 @@ def fill(
         asked.append(workload.device_milli)
         given.append(sum(start.device_milli for start in plan.starts))
         states.note()
-        if progress:
-            progress()
     return FillRun(
         nodes=int(snapshot.fleet.present.sum()),
         devices=int((snapshot.fleet.device_model >= 0).sum()),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuyard.model.resources import CPU, MEMORY
-from gpuyard.model.workloads import Request, Workload
+from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, Request, Workload
 from gpuyard.scheduling.fleet import CPU_COLUMN, MEMORY_COLUMN
 from gpuyard.scheduling.fragmentation import MixTable
 from gpuyard.scheduling.snapshot import Snapshot
@@ -30,6 +30,7 @@ Measure = Callable[[IntArray, IntArray, IntArray, IntArray], FloatArray]
 Number = TypeVar("Number", np.int64, np.float64)
 
 NEVER_NS = -1
+HOUR_NS = 3600 * 10**9
 MANY = 1 << 20  # pods on one node: more than anything that is measured
 BLOCK = 4096  # rows measured at once
 CLASSES_MAX = 64  # request classes that "unreachable" looks at, the most frequent first
@@ -64,7 +65,16 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
     started_ns: IntArray
     ended_ns: IntArray
     waited_ns: IntArray  # until the start, or until the end of the trace
-    attempts: IntArray
+    attempts: IntArray  # tries that were given up because members were missing
+    pool: tuple[str, ...]  # of the first pod's node; empty where it never started
+
+    def useful_gpu_hours(self, until_ns: int) -> dict[str, float]:
+        """Return the GPU-hours of complete workloads up to `until_ns`, by pool, sorted by name."""
+        ended_ns = np.where(self.ended_ns == NEVER_NS, until_ns, self.ended_ns)
+        ran_ns = np.where(self.started_ns == NEVER_NS, 0, ended_ns - self.started_ns)
+        hours = ran_ns / HOUR_NS * self.devices_milli / WHOLE_DEVICE_MILLI
+        pools = np.array(self.pool)
+        return {name: float(hours[pools == name].sum()) for name in sorted(set(self.pool) - {""})}
 
     def waited_by_kind(self) -> dict[str, IntArray]:
         """Return the waits of every class of workload, classes sorted by name."""
@@ -200,6 +210,7 @@ class Meter:
         self._started = np.full(count, NEVER_NS, dtype=np.int64)
         self._ended = np.full(count, NEVER_NS, dtype=np.int64)
         self._attempts = np.zeros(count, dtype=np.int64)
+        self._pool = [""] * count
         self._allocated = 0
         self._useful = 0
         self._asked = 0
@@ -217,8 +228,9 @@ class Meter:
         """Note that workload `index` wants to start from now on."""
         self._asked += int(self._devices[index])
 
-    def started(self, index: int, now_ns: int) -> None:
-        """Note that workload `index` is complete."""
+    def started(self, index: int, now_ns: int, node: str) -> None:
+        """Note that workload `index` is complete, its first pod on `node`."""
+        self._pool[index] = self._snapshot.nodes[self._snapshot.slot_of[node]].pool
         self._started[index] = now_ns
         self._useful += int(self._devices[index])
         self._asked -= int(self._devices[index])
@@ -274,6 +286,7 @@ class Meter:
             ended_ns=self._ended,
             waited_ns=np.maximum(until - self._created, 0),
             attempts=self._attempts,
+            pool=tuple(self._pool),
         )
 
 

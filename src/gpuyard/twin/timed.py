@@ -17,7 +17,7 @@ never left out.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 import msgspec
@@ -52,6 +52,23 @@ class Arrival(msgspec.Struct, frozen=True):
 
     workload: Workload
     runtime_ns: int | None
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything but the policy: who lives where, and for how long it is watched.
+
+    Without `until_ns` the run goes on until nothing happens any more. `mix` is what fragmentation
+    is measured against, `probe` what each pod of a gang asks for whose largest startable size is
+    measured. A node whose pool is not among `pools` has our device choice.
+    """
+
+    nodes: tuple[Node, ...]
+    arrivals: tuple[Arrival, ...]
+    mix: tuple[MixEntry, ...]
+    until_ns: int | None = None
+    pools: Mapping[str, Pool] = msgspec.field(default_factory=dict)
+    probe: Request | None = None
+    world: World = World()
 
 
 class TimedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +160,7 @@ class _Yard:
                 job.missing = ()
                 del self.waiting[job.index]
                 self.parking.leave(start.workload)
-                self.meter.started(job.index, now_ns)
+                self.meter.started(job.index, now_ns, job.bound[0].node)
                 if job.arrival.runtime_ns is not None:
                     end_ns = now_ns + job.arrival.runtime_ns
                     heapq.heappush(self.events, (end_ns, What.END, job.index, job.attempts))
@@ -173,39 +190,23 @@ class _Yard:
 
 
 def run(
-    nodes: Iterable[Node],
-    arrivals: Iterable[Arrival],
-    mix: tuple[MixEntry, ...],
-    policy: Policy,
-    *,
-    seed: int = 0,
-    until_ns: int | None = None,
-    pools: Mapping[str, Pool] | None = None,
-    world: World | None = None,
-    probe: Request | None = None,
-    reporter: Reporter | None = None,
-    progress: Callable[[int], None] | None = None,
+    setting: Setting, policy: Policy, *, seed: int = 0, reporter: Reporter | None = None
 ) -> TimedRun:
-    """Let `arrivals` live on `nodes` until `until_ns` (default: nothing happens any more).
-
-    `probe` is what each pod of a gang asks for whose largest startable size is measured;
-    `progress` is called with the virtual time.
-    """
-    listed = list(arrivals)
+    """Let the arrivals of `setting` live on its nodes, placed by `policy`."""
     snapshot = Snapshot()
-    for node in nodes:
+    for node in setting.nodes:
         snapshot.apply(NodeObserved(node))
-    snapshot.apply(MixObserved(mix))
-    placer = Placer(snapshot, policy, np.random.default_rng(seed), pools)
-    meter = Meter(snapshot, [arrival.workload for arrival in listed], probe)
-    yard = _Yard(placer, world or World(), meter, reporter or Silent())
-    for index, arrival in enumerate(listed):
+    snapshot.apply(MixObserved(setting.mix))
+    placer = Placer(snapshot, policy, np.random.default_rng(seed), setting.pools)
+    meter = Meter(snapshot, [one.workload for one in setting.arrivals], setting.probe)
+    yard = _Yard(placer, setting.world, meter, reporter or Silent())
+    for index, arrival in enumerate(setting.arrivals):
         job = _Job(index, arrival, cycle.members(arrival.workload), [])
         yard.jobs.append(job)
         yard.by_key[arrival.workload.key] = job
         yard.events.append((arrival.workload.created_ns, What.ARRIVE, index, 0))
     heapq.heapify(yard.events)
-    end_ns = _live(yard, until_ns, progress)
+    end_ns = _live(yard, setting.until_ns)
     return TimedRun(
         nodes=int(snapshot.fleet.present.sum()),
         devices=int((snapshot.fleet.device_model >= 0).sum()),
@@ -217,7 +218,7 @@ def run(
     )
 
 
-def _live(yard: _Yard, until_ns: int | None, progress: Callable[[int], None] | None) -> int:
+def _live(yard: _Yard, until_ns: int | None) -> int:
     """Go from instant to instant; return the instant at which it ended."""
     now_ns = 0
     for _ in range(INSTANTS_MAX):
@@ -234,9 +235,5 @@ def _live(yard: _Yard, until_ns: int | None, progress: Callable[[int], None] | N
         woken = [yard.by_key[key] for key in yard.parking.woken()]
         yard.decide([*woken, *fresh], now_ns)
         yard.meter.note(now_ns)
-        if progress:
-            progress(now_ns)
     msg = f"the trace has more than {INSTANTS_MAX} instants"
     raise ValueError(msg)
-
-

@@ -1,4 +1,4 @@
-"""Are there devices of the right model, and is enough left of enough of them?
+"""There must be devices of the right model, and enough must be left of enough of them.
 
 `DeviceModel` looks at what the node has, `DeviceFit` at what is left: a request for `count` devices
 with `milli` of each fits where that many devices of an allowed model have that much left.

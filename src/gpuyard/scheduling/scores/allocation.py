@@ -4,7 +4,8 @@ For each resource of a score's list: a resource that only some nodes have (devic
 left out when the pod does not ask for it, and any resource is left out on nodes that have none.
 Left out means a capacity of zero here. Two ways of counting: *scored* takes 100m CPU and 200Mi for
 each container that asks for none (so that pods without requests do not pile up), *plain* takes what
-was asked.
+was asked. `DEVICES` in a list means the node's devices in thousandths, whatever resource name a
+device plugin would give them: what ``nvidia.com/gpu`` is where every GPU is whole.
 
 Semantics: k8s.io/kubernetes v1.36.3, plugins/noderesources/resource_allocation.go.
 """
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gpuyard.model.policy import ResourceWeight
+from gpuyard.model.policy import DEVICES, ResourceWeight
 from gpuyard.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
+from gpuyard.model.workloads import WHOLE_DEVICE_MILLI
 from gpuyard.scheduling.fleet import IntArray
 from gpuyard.scheduling.shapes import Shape
 
@@ -43,12 +45,10 @@ def scored(
     """Return the allocation with something for every container."""
     asked = pod_amounts(shape, resources, plain=False)
     columns = _columns(snapshot, resources)
-    return _without_left_out(
-        snapshot.fleet.scored[slots[:, None], columns],
-        snapshot.fleet.allocatable[slots[:, None], columns],
-        asked,
-        resources,
-    )
+    held = snapshot.fleet.scored[slots[:, None], columns]
+    capacity = snapshot.fleet.allocatable[slots[:, None], columns]
+    _count_devices(snapshot, resources, slots, held, capacity)
+    return _without_left_out(held, capacity, asked, resources)
 
 
 def plain(
@@ -59,6 +59,7 @@ def plain(
     columns = _columns(snapshot, resources)
     capacity = snapshot.fleet.allocatable[slots[:, None], columns]
     held = capacity - snapshot.fleet.free[slots[:, None], columns]
+    _count_devices(snapshot, resources, slots, held, capacity)
     return _without_left_out(held, capacity, asked, resources)
 
 
@@ -66,7 +67,14 @@ def pod_amounts(shape: Shape, resources: tuple[ResourceWeight, ...], *, plain: b
     """Return what the pod asks of each of `resources`."""
     request = shape.request
     amounts = request.resources if plain or request.scored is None else request.scored
-    return np.array([amounts.get(resource.name) for resource in resources], dtype=np.int64)
+    devices = request.devices.total_milli if request.devices else 0
+    return np.array(
+        [
+            devices if resource.name == DEVICES else amounts.get(resource.name)
+            for resource in resources
+        ],
+        dtype=np.int64,
+    )
 
 
 def together(use: Allocation) -> Allocation:
@@ -95,6 +103,21 @@ def weights(resources: tuple[ResourceWeight, ...], allocation: Allocation) -> In
 def _columns(snapshot: "Snapshot", resources: tuple[ResourceWeight, ...]) -> IntArray:
     columns = [snapshot.fleet.resource_column(resource.name) for resource in resources]
     return np.array(columns, dtype=np.int64)
+
+
+def _count_devices(
+    snapshot: "Snapshot",
+    resources: tuple[ResourceWeight, ...],
+    slots: IntArray,
+    held: IntArray,
+    capacity: IntArray,
+) -> None:
+    """Fill in the column of `DEVICES`, where the list has one."""
+    for column, resource in enumerate(resources):
+        if resource.name == DEVICES:
+            fleet = snapshot.fleet
+            capacity[:, column] = (fleet.device_model[slots] >= 0).sum(axis=1) * WHOLE_DEVICE_MILLI
+            held[:, column] = capacity[:, column] - fleet.device_free[slots].sum(axis=1)
 
 
 def _without_left_out(

@@ -33,7 +33,8 @@ def raw(
     cpu_left = fleet.free[slots, CPU_COLUMN] - request.resources.get(CPU)
     devices_left = fleet.device_free[slots].sum(axis=1) - devices_milli
     left = cpu_left / term.largest_cpu_milli * 0.5 + devices_left / term.largest_device_milli * 0.5
-    return ((1.0 - left) * SCORE_MAX).astype(np.int64)
+    score: IntArray = ((1.0 - left) * SCORE_MAX).astype(np.int64)
+    return score
 
 
 def normalise(raw: IntArray) -> IntArray:

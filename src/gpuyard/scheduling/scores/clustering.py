@@ -40,4 +40,5 @@ def raw(
     company = np.where(own, np.where(kinds == 1, 3, 2), np.where(kinds == 0, 1, 0))
     largest = term.largest_device_milli
     taken = largest - fleet.device_free[slots].sum(axis=1)
-    return QUARTER * taken // largest + QUARTER * company
+    score: IntArray = QUARTER * taken // largest + QUARTER * company
+    return score

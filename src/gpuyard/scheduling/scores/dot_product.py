@@ -37,4 +37,5 @@ def raw(
     cpu_left = fleet.free[slots, CPU_COLUMN] / term.largest_cpu_milli
     devices_left = fleet.device_free[slots].sum(axis=1) / term.largest_device_milli
     product = cpu_left * cpu_asked + devices_left * devices_asked
-    return ((1.0 - product / DIMENSIONS) * SCORE_MAX).astype(np.int64)
+    score: IntArray = ((1.0 - product / DIMENSIONS) * SCORE_MAX).astype(np.int64)
+    return score

@@ -54,4 +54,6 @@ def raw(
     shared = np.maximum(SCORE_MAX - left_pct // 10, SCORE_MAX // 2)
     used_node = np.maximum(SCORE_MAX // 2 - free_taken, SCORE_MAX // 3)
     empty_node = np.maximum(SCORE_MAX // 3 - total, total)
-    return np.where(free == total, empty_node, np.where(free_taken > 0, used_node, shared))
+    partly_used = np.where(free_taken > 0, used_node, shared)
+    score: IntArray = np.where(free == total, empty_node, partly_used)
+    return score

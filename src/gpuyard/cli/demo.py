@@ -1,0 +1,148 @@
+"""``gpuyard demo``: a generated week under what people really run, and under gpuyard."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gpuyard.cli import output
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gpuyard.studies.findings import Findings
+    from gpuyard.twin.page.content import Sentence
+
+
+@click.command(
+    "demo",
+    epilog="""
+    Examples:
+
+    \b
+      gpuyard demo
+      gpuyard demo -o html --to demo.html
+      gpuyard demo --fleet 8x8xH100+4x8xL4 --load 0.9 --seeds 5
+    """,
+)
+@click.option("--fleet", metavar="NxGxMODEL+…", help="Nodes x GPUs x model. [default: 64 nodes]")
+@click.option(
+    "--load",
+    "loads",
+    type=click.FloatRange(0, 10, min_open=True),
+    multiple=True,
+    metavar="L",
+    help="A load of the sweep, may be repeated; the middle one is the one "
+    "shown in detail. [default: 0.5 0.7 0.9 1.1 1.3]",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    help="How many generated weeks at each load.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json", "html"]),
+    default="table",
+    show_default=True,
+    help="The form of the answer.",
+)
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Write to a file, whole or not at all. [default: the terminal]",
+)
+@click.option("--no-color", is_flag=True, help="No colour, also with NO_COLOR in the environment.")
+def command(
+    *,
+    fleet: str | None,
+    loads: tuple[float, ...],
+    seeds: int,
+    form: str,
+    to: Path | None,
+    no_color: bool,
+) -> None:
+    """Compare a week of a mixed cluster under three policies.
+
+    64 nodes with 512 H100, A100 and L4 GPUs: training gangs, fine-tuning, inference, notebooks
+    and batch, at several loads and seeds, in virtual time, over all cores; about a minute.
+    """
+    from gpuyard.studies import demo as study
+    from gpuyard.studies.findings import Findings
+    from gpuyard.traces.fleet import parse_fleet
+
+    output.check_writable(to)
+    scenario = study.scenario(fleet, loads, seeds)
+    parse_fleet(scenario.fleet)  # refuse a bad line before the work begins
+    weeks = []
+    with output.progress("living through weeks", len(study.tasks(scenario))) as step:
+        for week in study.weeks(scenario):
+            weeks.append(week)
+            step()
+    findings = Findings(scenario=scenario, weeks=tuple(weeks))
+    if form == "json":
+        import msgspec
+
+        output.write(msgspec.json.format(msgspec.json.encode(weeks), indent=2).decode() + "\n", to)
+    elif form == "html":
+        output.write(_as_page(findings), to)
+    else:
+        console = output.console(no_color=no_color)
+        with console.capture() as captured:
+            _draw(findings, console)
+        output.write(captured.get(), to)
+
+
+def _as_page(findings: "Findings") -> str:
+    from gpuyard.studies.demo_page import page
+    from gpuyard.twin.page import render
+
+    return render(page(findings, command=output.command_line(), version=output.version()))
+
+
+def _draw(findings: "Findings", console: "Console") -> None:
+    from gpuyard.studies.demo_page import sentences
+    from gpuyard.studies.findings import mean_gang, useful, waits_of
+
+    scenario = findings.scenario
+    week = findings.weeks[0]
+    console.print(
+        f"{week.gpus} GPUs, {scenario.fleet}, {scenario.days:g} days, "
+        f"{len(scenario.seeds)} seeds, load {scenario.main_load:g}\n"
+    )
+    for sentence in sentences(findings):
+        console.print(f"• {_plain(sentence)}")
+    console.print()
+    kinds = findings.kinds
+    grid = output.table(
+        f"Mean waits in hours by class, at load {scenario.main_load:g}",
+        [("policy", False), *((kind, True) for kind in kinds), ("held GPU-h", True)],
+    )
+    for one in scenario.contenders:
+        waits = [f"{findings.spread(one, waits_of(kind)).mean / 3600:.2f}" for kind in kinds]
+        held = findings.spread(one, lambda week: week.held_gpu_h).mean
+        grid.add_row(one.name, *waits, f"{held:,.0f}")
+    console.print(grid)
+    sweep = output.table(
+        "Useful GPU-hours by load; below, the H100 gang (GPUs) that could start, at any time",
+        [("policy", False), *((f"load {load:g}", True) for load in sorted(scenario.loads))],
+    )
+    for figure, digits in ((useful, 0), (mean_gang, 1)):
+        scale = 1 if figure is useful else 8
+        for one in scenario.contenders:
+            spreads = [findings.spread(one, figure, load) for load in sorted(scenario.loads)]
+            sweep.add_row(one.name, *(f"{value.mean * scale:,.{digits}f}" for value in spreads))
+        if figure is useful:
+            sweep.add_section()
+    console.print(sweep)
+    console.print("The same with plots: gpuyard demo -o html --to demo.html")
+
+
+def _plain(sentence: "Sentence") -> str:
+    words = "".join(word if isinstance(word, str) else word.text for word in sentence.words)
+    return f"{words} ({sentence.note})" if sentence.note else words
