@@ -17,6 +17,7 @@ import argparse
 import csv
 import gzip
 import io
+import itertools
 import os
 import sys
 import time
@@ -69,6 +70,16 @@ class Experiment(NamedTuple):
     seed: int
     policy: Policy
     published_order: bool = True
+
+
+class Outcome(NamedTuple):
+    """One comparison: what to print, whether it is met, and how many rows it stands for."""
+
+    line: str
+    is_met: bool
+    exact: int = 0
+    rows: int = 0
+    z: float = 0.0
 
 
 class Replayed(NamedTuple):
@@ -131,8 +142,8 @@ def worst_difference(curve: Iterable[Sample], expected: dict[str, tuple[float, .
 
 def compare(
     data: Path, traces: Iterable[str], seeds: Iterable[int], pool: ProcessPoolExecutor
-) -> Iterator[tuple[str, bool]]:
-    """Yield one line per trace and policy, and whether every row in it is exact."""
+) -> Iterator[Outcome]:
+    """Yield an outcome per trace and policy, met where every row is exact."""
     expected = published(data)
     seeds = tuple(seeds)
     for trace in traces:
@@ -149,7 +160,7 @@ def compare(
                 f"{trace:<12} {name:<12} {exact:>3} of {len(seeds):>3} rows exact"
                 f"   worst difference {worst:.4f}   {seconds / len(seeds):6.2f} CPU s per replay"
             )
-            yield line, exact == len(seeds)
+            yield Outcome(line, exact == len(seeds), exact=exact, rows=len(seeds))
 
 
 def at_full_load(curve: Iterable[Sample]) -> float:
@@ -160,8 +171,8 @@ def at_full_load(curve: Iterable[Sample]) -> float:
 
 def compare_random(
     data: Path, traces: Iterable[str], pool: ProcessPoolExecutor
-) -> Iterator[tuple[str, bool]]:
-    """Yield one line per trace: the z-score of our thirty seeds against the published ten."""
+) -> Iterator[Outcome]:
+    """Yield an outcome per trace: the z-score of our thirty seeds against the published ten."""
     expected = published(data)
     for trace in traces:
         theirs = np.array([expected[trace, RANDOM, seed]["allocated_pct"][100] for seed in SEEDS])
@@ -173,16 +184,16 @@ def compare_random(
             f"{trace:<12} random       {ours.mean():.2f} ± {ours.std(ddof=1):.2f} ours"
             f"   {theirs.mean():.2f} ± {theirs.std(ddof=1):.2f} published   z {z:+.2f}"
         )
-        yield line, abs(z) < Z_MAX
+        yield Outcome(line, abs(z) < Z_MAX, z=z)
 
 
-def compare_ties(data: Path, pool: ProcessPoolExecutor) -> Iterator[tuple[str, bool]]:
+def compare_ties(data: Path, pool: ProcessPoolExecutor) -> Iterator[Outcome]:
     """Yield the negative control: FGD on the default trace with ties left to chance."""
     policy = msgspec.structs.replace(PRESETS["fgd"], tie_break="random")
     runs = [Experiment(data, "default", seed, policy) for seed in SEEDS]
     ours = np.array([at_full_load(replayed.curve) for replayed in pool.map(replay, runs)])
     line = f"default      fgd, random ties: {ours.mean():.2f} ± {ours.std(ddof=1):.2f}, not 95.23"
-    yield line, abs(float(ours.mean()) - TIES_MEAN) <= TIES_TOLERANCE
+    yield Outcome(line, abs(float(ours.mean()) - TIES_MEAN) <= TIES_TOLERANCE)
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -214,15 +225,12 @@ def main(argv: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     with ProcessPoolExecutor() as pool:
-        for line, is_met in compare(data, traces, seeds, pool):
-            print(line if is_met else f"{line}   MISSED")
-            missed += not is_met
-        extra = [compare_random(data, traces, pool)] if arguments.random else []
-        extra += [compare_ties(data, pool)] if arguments.ties else []
-        for comparison in extra:
-            for line, is_met in comparison:
-                print(line if is_met else f"{line}   MISSED")
-                missed += not is_met
+        comparisons = [compare(data, traces, seeds, pool)]
+        comparisons += [compare_random(data, traces, pool)] if arguments.random else []
+        comparisons += [compare_ties(data, pool)] if arguments.ties else []
+        for outcome in itertools.chain(*comparisons):
+            print(outcome.line if outcome.is_met else f"{outcome.line}   MISSED")
+            missed += not outcome.is_met
     print("all reproduced" if not missed else f"{missed} comparisons missed")
     return 1 if missed else 0
 

@@ -259,6 +259,10 @@ def _hours(
             spread(values) for values in zip(*map(column, findings.of(contender)), strict=True)
         ]
         series.append(_series(contender, [(at + 0.5) * HOUR_S for at in range(len(hours))], hours))
+    if width == "full":
+        gpus, end_s = findings.weeks[0].gpus, findings.scenario.days * 24 * HOUR_S
+        all_of_them = (float(gpus), float(gpus))
+        series.append(Series(name=f"all {gpus}", role="limit", x=(0.0, end_s), y=all_of_them))
     return LinePlot(
         id=plot_id,
         title=title,
