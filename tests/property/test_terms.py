@@ -137,16 +137,16 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: len(self.trials) < 2)
     @rule()
     def open_trial(self):
-        manager = self.snapshot.trial()
-        self.trials.append((manager, manager.__enter__(), self.answers(self.snapshot)))
+        opened = self.snapshot.trial()
+        self.trials.append((opened, opened.__enter__(), self.answers(self.snapshot)))
 
     @precondition(lambda self: self.trials)
     @rule(keep=st.booleans())
     def close_trial(self, keep):
-        manager, trial, before = self.trials.pop()
+        opened, trial, before = self.trials.pop()
         if keep:
             trial.keep()
-        manager.__exit__(None, None, None)
+        opened.__exit__(None, None, None)
         assert keep or self.answers(self.snapshot) == before
 
     def teardown(self):
