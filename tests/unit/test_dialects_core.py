@@ -315,6 +315,28 @@ def test_required_node_affinity(required, expected):
     assert constraints(affinity=affinity).required_nodes == expected
 
 
+def test_a_node_term_with_a_value_that_no_label_can_have_holds_nowhere():
+    impossible = {"key": "zone", "operator": "NotIn", "values": ["a", "{{bad}}"]}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [impossible, IN_A]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    assert constraints(affinity=affinity).required_nodes == (NodeSelectorTerm(),)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_possible"),
+    [("", True), ("a", True), ("a-b_c.d", True), ("-a", False), ("a b", False), ("a" * 64, False)],
+)
+def test_an_inter_pod_term_with_a_value_that_no_label_can_have_is_an_error(value, is_possible):
+    condition = {"key": "app", "operator": "In", "values": [value]}
+    term = {"labelSelector": {"matchExpressions": [condition]}, "topologyKey": "zone"}
+    affinity = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    if is_possible:
+        assert constraints(affinity=affinity).required_pods
+    else:
+        with pytest.raises(DialectError, match=r"values\[0\]\[app\]: Invalid value: "):
+            constraints(affinity=affinity)
+
+
 def test_preferred_node_affinity():
     preferred = [{"weight": 7, "preference": {"matchExpressions": [IN_A]}}]
     affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
