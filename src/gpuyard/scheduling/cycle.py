@@ -9,7 +9,7 @@ Queues, quota, holds and preemption will stand between the order and the placeme
 is already theirs.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from gpuyard.model.plan import Plan, Start, Wait
 from gpuyard.model.reasons import ReasonCode, Reporter
 from gpuyard.model.workloads import Assignment, PodTemplate, Workload
 from gpuyard.scheduling.placement import Placer
+from gpuyard.scheduling.rules import always
 from gpuyard.scheduling.shapes import Shape
 
 Member = tuple[str, PodTemplate]  # a pod's key and what it asks
@@ -44,14 +45,22 @@ def members(workload: Workload) -> tuple[Member, ...]:
     )
 
 
-def run(placer: Placer, pending: Iterable[Pending], reporter: Reporter) -> Plan:
-    """Start what can start now; the placer's snapshot holds the result."""
+def run(
+    placer: Placer,
+    pending: Iterable[Pending],
+    reporter: Reporter,
+    may_fit: Callable[[str], bool] = always,
+) -> Plan:
+    """Start what can start now; the placer's snapshot holds the result.
+
+    Whom `may_fit` rules out when its turn comes is not tried (`parking.Parking.may_fit`).
+    """
     starts: list[Start] = []
     waits: list[Wait] = []
     too_many: dict[Shape, int] = {}  # so many of this shape did not fit in this pass
     for entry in sorted(pending, key=lambda entry: turn(entry.workload)):
         key = entry.workload.key
-        placed = _start(placer, entry.missing, too_many)
+        placed = _start(placer, entry.missing, too_many) if may_fit(key) else ()
         complete = len(placed) == len(entry.missing)
         if placed:
             starts.append(Start(key, placed, complete=complete))

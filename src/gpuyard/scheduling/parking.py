@@ -44,8 +44,10 @@ class Parking:
         self._needed: IntArray = np.ones((FIRST_ROWS, 0), dtype=np.int64)
         self._devices: IntArray = np.zeros((FIRST_ROWS, 2), dtype=np.int64)  # count, milli
         self._by_labels: BoolArray = np.zeros((FIRST_ROWS, 0), dtype=np.bool_)
-        changes = placer.snapshot.use_changes
-        self._use_position = changes.position
+        self._use_position = placer.snapshot.use_changes.position  # changes before it were asked for
+        self._woken_from = self._use_position  # where the changes begin that last woke somebody
+        self._held_at = -1  # the position for which `_held` is true
+        self._held: IntArray = np.zeros(0, dtype=np.int64)
         self._node_position = placer.snapshot.node_changes.position
 
     def park(self, workload: str, turn: Turn, shapes: Iterable[Shape]) -> None:
@@ -73,21 +75,37 @@ class Parking:
     def woken(self) -> list[str]:
         """Return the workloads that what changed since the last call could help."""
         snapshot = self._placer.snapshot
-        slots = snapshot.use_changes.since(self._use_position, snapshot.fleet.size)
-        self._use_position = snapshot.use_changes.position
+        self._woken_from, self._use_position = self._use_position, snapshot.use_changes.position
         if self._node_position != snapshot.node_changes.position:
             self._node_position = snapshot.node_changes.position
             for key, row in self._row_of.items():
                 self._write(row, key[0])
+            self._woken_from = -1
             return list(self._parked)
-        if not len(slots) or not self._row_of:
+        if self._woken_from == self._use_position or not self._row_of:
             return []
-        could_hold = self._could_hold(slots)
+        held = self._held_now()
         woken: dict[str, None] = {}
-        for row in np.flatnonzero(could_hold).tolist():
-            for _, workload in self._rows[row][: int(could_hold[row])]:
+        for row in np.flatnonzero(held).tolist():
+            for _, workload in self._rows[row][: int(held[row])]:
                 woken[workload] = None
         return list(woken)
+
+    def may_fit(self, workload: str) -> bool:
+        """Tell whether what woke `workload` could still help it, after all that started since."""
+        if workload not in self._parked:
+            return True
+        held = self._held_now()
+        return any(held[self._row_of[key]] for key in self._parked[workload][1].items())
+
+    def _held_now(self) -> IntArray:
+        """Return for each row at most how many pods the nodes that woke somebody could hold."""
+        changes = self._placer.snapshot.use_changes
+        if self._held_at != changes.position or len(self._held) != len(self._rows):
+            self._held_at = changes.position
+            slots = changes.since(self._woken_from, self._placer.snapshot.fleet.size)
+            self._held = self._could_hold(slots)
+        return self._held
 
     def _could_hold(self, slots: IntArray) -> IntArray:
         """Return for each row at most how many pods of its shape `slots` could hold."""

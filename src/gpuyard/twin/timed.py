@@ -138,7 +138,7 @@ class _Yard:
         if not pending:
             return
         self.cycles += 1
-        plan = cycle.run(self.placer, pending, self.reporter)
+        plan = cycle.run(self.placer, pending, self.reporter, self.parking.may_fit)
         self._carry_out(plan, now_ns)
         snapshot = self.placer.snapshot
         for wait in plan.waits:
