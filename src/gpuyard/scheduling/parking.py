@@ -44,7 +44,7 @@ class Parking:
         self._needed: IntArray = np.ones((FIRST_ROWS, 0), dtype=np.int64)
         self._devices: IntArray = np.zeros((FIRST_ROWS, 2), dtype=np.int64)  # count, milli
         self._by_labels: BoolArray = np.zeros((FIRST_ROWS, 0), dtype=np.bool_)
-        self._use_position = placer.snapshot.use_changes.position  # changes before it were asked for
+        self._use_position = placer.snapshot.use_changes.position  # of the last `woken`
         self._woken_from = self._use_position  # where the changes begin that last woke somebody
         self._held_at = -1  # the position for which `_held` is true
         self._held: IntArray = np.zeros(0, dtype=np.int64)
