@@ -173,9 +173,10 @@ class Placer:
         ties = slots[total == total.max()]
         if len(ties) == 1:
             return int(ties[0])
-        if self.policy.tie_break == "random":
-            return int(ties[self.rng.integers(len(ties))])
-        return int(ties[self.snapshot.fleet.order[ties].argmin()])
+        order = self.snapshot.fleet.order[ties]
+        if self.policy.tie_break == "random":  # slots depend on history, so chance picks a rank
+            return int(ties[order.argsort()[self.rng.integers(len(ties))]])
+        return int(ties[order.argmin()])
 
     def _devices(self, shape: Shape, slot: int) -> tuple[int, ...] | None:
         """Choose devices of the node in `slot` as the policy says; `None` where none are asked."""

@@ -296,9 +296,12 @@ class Snapshot:
         self._note(self._observe_mix, self.mix)
         self.mix = mix
 
-    def _set_observed(self, source: str, observed_ns: int) -> None:
-        self._note(self._set_observed, source, self.observed_ns.get(source, 0))
-        self.observed_ns[source] = observed_ns
+    def _set_observed(self, source: str, observed_ns: int | None) -> None:
+        self._note(self._set_observed, source, self.observed_ns.get(source))
+        if observed_ns is None:  # undone: never observed, which is not "observed at 0"
+            del self.observed_ns[source]
+        else:
+            self.observed_ns[source] = observed_ns
 
     def _note(self, undo: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401  any undo's
         if self._journal is not None:

@@ -66,8 +66,10 @@ def _tries(
         left, model = fleet.device_free[slots], fleet.device_model[slots]
         taken = suffices(snapshot, devices, slots)
         if shares_a_device(devices):
-            idle = left == WHOLE_DEVICE_MILLI
-            taken &= ~idle | (idle.cumsum(axis=1) == 1)  # idle ones are alike: the first will do
+            idle = taken & (left == WHOLE_DEVICE_MILLI)
+            first_model = model[np.arange(len(slots)), idle.argmax(axis=1)]
+            # Idle ones of one model are alike: the first will do.
+            taken &= ~idle | (idle.cumsum(axis=1) == 1) | (model != first_model[:, None])
             which, device = np.nonzero(taken)
             rows = table.rows(model[which, device], left[which, device])
             profile = profile[which] + table.table[rows - devices.milli] - table.table[rows]

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 def raw(
-    snapshot: "Snapshot",  # noqa: ARG001  every score has this signature
-    shape: Shape,  # noqa: ARG001
+    snapshot: "Snapshot",
+    shape: Shape,  # noqa: ARG001  every score has this signature
     term: WeightedScore,  # noqa: ARG001
     slots: IntArray,
     rng: np.random.Generator,
 ) -> IntArray:
-    """Draw one of `slots`, each as likely as any other."""
+    """Draw one of `slots` by its place in the order of ranks, each as likely as any other."""
     score = np.zeros(len(slots), dtype=np.int64)
-    score[rng.integers(len(slots))] = SCORE_MAX
+    by_rank = snapshot.fleet.order[slots].argsort()  # slots depend on history, ranks do not
+    score[by_rank[rng.integers(len(slots))]] = SCORE_MAX
     return score
