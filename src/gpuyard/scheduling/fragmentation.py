@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 STATES = WHOLE_DEVICE_MILLI + 1  # what may be left of a device: 0..1000
+STATES_KEPT_MAX = 1 << 16  # states of nodes whose fragment is remembered, about 200 bytes each
 # A packed entry: milli on devices too small for the class | devices that suffice | devices allowed.
 SUFFICES = 1 << 32
 ALLOWED = 1 << 48
@@ -120,38 +121,57 @@ def _group(entry: MixEntry) -> tuple[int, int, tuple[str, ...]]:
 
 
 class Fragments:
-    """The fragment of every node, kept current: only nodes that changed are looked at again."""
+    """The fragment of nodes in any state, for the mix and the device models of one snapshot.
+
+    It depends on what is left of each device and on which classes the free CPU suffices for. Few
+    such states ever occur: openb's 10,866 arrivals on 1,213 nodes meet some 16,000 in 210,000
+    questions. So answers are remembered, and a try costs a look-up instead of a sum over the mix;
+    beyond `STATES_KEPT_MAX` all are forgotten and computed again.
+    """
 
     def __init__(self, snapshot: "Snapshot") -> None:
-        """Start with nothing looked at."""
+        """Start with nothing remembered."""
         self._snapshot = snapshot
         self._mix: tuple[MixEntry, ...] | None = None
         self._models = -1
-        self._position = -1
+        self._known: dict[bytes, float] = {}
+        self._cpu_steps: IntArray = np.empty(0, dtype=np.int64)
         self.table = MixTable((), {})
-        self.profile: IntArray = np.empty((0, 1), dtype=np.int64)
-        self.milli: FloatArray = np.empty(0)
+
+    @property
+    def milli(self) -> FloatArray:
+        """Return the fragment of every slot as it is now."""
+        fleet = self._snapshot.fleet
+        self.refresh()
+        rows = self.table.rows(fleet.device_model, fleet.device_free)
+        return self.of(rows, fleet.free[:, CPU_COLUMN])
 
     def refresh(self) -> None:
-        """Bring `profile` ([slot, group + 1]) and `milli` ([slot]) up to date."""
-        snapshot = self._snapshot
-        fleet = snapshot.fleet
-        changes = snapshot.use_changes
-        if (
-            self._mix is not snapshot.mix
-            or self._models != len(fleet.models)
-            or len(self.milli) != fleet.size
-        ):
-            self._mix, self._models = snapshot.mix, len(fleet.models)
-            self.table = MixTable(snapshot.mix, fleet.models)
-            self.profile = np.zeros((fleet.size, self.table.table.shape[1]), dtype=np.int64)
-            self.milli = np.zeros(fleet.size)
-            slots = np.arange(fleet.size)
-        else:
-            slots = changes.since(self._position, fleet.size)
-        self._position = changes.position
-        if len(slots):
-            rows = self.table.rows(fleet.device_model[slots], fleet.device_free[slots])
-            profile = self.table.table[rows].sum(axis=1)
-            self.profile[slots] = profile
-            self.milli[slots] = self.table.fragment(profile, fleet.free[slots, CPU_COLUMN])
+        """Take in a change of the mix or a new device model."""
+        mix, models = self._snapshot.mix, self._snapshot.fleet.models
+        if self._mix is not mix or self._models != len(models):
+            self._mix, self._models = mix, len(models)
+            self.table = MixTable(mix, models)
+            self._cpu_steps = np.unique(self.table.cpu_milli)
+            self._known.clear()
+
+    def of(self, rows: IntArray, cpu_free: IntArray) -> FloatArray:
+        """Return the fragment, in milli, of nodes in the given states.
+
+        `rows` is [node, device], indices into the table (`MixTable.rows`); `cpu_free` is [node].
+        """
+        step = self._cpu_steps.searchsorted(cpu_free, side="right")
+        states = np.concatenate([rows, step[:, None]], axis=1)
+        width, packed = states.shape[1] * states.itemsize, states.tobytes()
+        keys = [packed[begin : begin + width] for begin in range(0, len(packed), width)]
+        known = self._known
+        unknown = {key: index for index, key in enumerate(keys) if key not in known}
+        if unknown:
+            if len(known) + len(unknown) > STATES_KEPT_MAX:
+                known.clear()
+                unknown = {key: index for index, key in enumerate(keys)}
+            which = list(unknown.values())
+            profile = self.table.table[rows[which]].sum(axis=1)
+            fragments = self.table.fragment(profile, cpu_free[which]).tolist()
+            known.update(zip(unknown, fragments, strict=True))
+        return np.array([known[key] for key in keys])

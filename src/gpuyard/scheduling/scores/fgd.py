@@ -57,13 +57,12 @@ def _tries(
     """Return what could be tried: index into `slots` (ascending), device (-1: any), score."""
     fragments, fleet = snapshot.fragments, snapshot.fleet
     fragments.refresh()
-    table = fragments.table
     devices = shape.request.devices
     which = np.arange(len(slots))
     device = np.full(len(slots), -1)
-    profile = fragments.profile[slots]
+    left, model = fleet.device_free[slots], fleet.device_model[slots]
+    before = after = fragments.table.rows(model, left)
     if devices is not None:
-        left, model = fleet.device_free[slots], fleet.device_model[slots]
         taken = suffices(snapshot, devices, slots)
         if shares_a_device(devices):
             idle = taken & (left == WHOLE_DEVICE_MILLI)
@@ -71,14 +70,16 @@ def _tries(
             # Idle ones of one model are alike: the first will do.
             taken &= ~idle | (idle.cumsum(axis=1) == 1) | (model != first_model[:, None])
             which, device = np.nonzero(taken)
-            rows = table.rows(model[which, device], left[which, device])
-            profile = profile[which] + table.table[rows - devices.milli] - table.table[rows]
+            after = before[which]
+            after[np.arange(len(which)), device] -= devices.milli
         else:
             taken &= taken.cumsum(axis=1) <= devices.count
-            rows = table.rows(model, left)
-            change = table.table[rows - devices.milli * taken] - table.table[rows]
-            profile = profile + change.sum(axis=1)
-    cpu_free = (fleet.free[slots, CPU_COLUMN] - shape.request.resources.get(CPU))[which]
-    gain = (fragments.milli[slots][which] - table.fragment(profile, cpu_free)) / 1000
+            after = before - devices.milli * taken
+    cpu_free = fleet.free[slots, CPU_COLUMN]
+    cpu_left = cpu_free - shape.request.resources.get(CPU)
+    milli = fragments.of(
+        np.concatenate([before, after]), np.concatenate([cpu_free, cpu_left[which]])
+    )
+    gain = (milli[: len(slots)][which] - milli[len(slots) :]) / 1000
     score = (1.0 / (1.0 + np.exp(-gain)) * SCORE_MAX).astype(np.int64)
     return which, device, score
