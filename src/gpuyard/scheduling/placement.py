@@ -25,10 +25,12 @@ from gpuyard.model.workloads import Assignment, PodTemplate
 from gpuyard.scheduling.feasibility import FILTERS
 from gpuyard.scheduling.feasibility.devices import suffices
 from gpuyard.scheduling.fleet import BoolArray, IntArray
-from gpuyard.scheduling.scores import SCORES, fgd
+from gpuyard.scheduling.scores import SCORES, best_fit, fgd
 from gpuyard.scheduling.shapes import Shape
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.sharing import choose_devices
+
+NOT_FEASIBLE = np.iinfo(np.int64).min  # in a row of scores that ranks nodes by itself
 
 
 class Row:
@@ -85,6 +87,7 @@ class Placer:
         self.counted = Counted()
         self._rows: OrderedDict[Shape, Row] = OrderedDict()
         self._mix = snapshot.mix
+        self._ranks_by_rows = _ranks_by_rows(policy)
 
     def place(self, pod: str, template: PodTemplate) -> Assignment | None:
         """Bind `pod` to the best node and return where it went; `None` where it fits nowhere."""
@@ -111,17 +114,14 @@ class Placer:
     def choose(self, shape: Shape) -> Choice | None:
         """Return the best node for `shape` and the devices on it, `None` where it fits nowhere."""
         row = self._fresh_row(shape)
-        slots = np.flatnonzero(row.feasible)
-        for rule in row.pod_filters:
-            slots = slots[rule.passes(self.snapshot, shape, slots)]
+        if self._ranks_by_rows and not row.pod_filters:
+            slots = self._best_kept(shape, row)
+        else:
+            slots = self._best_of_all(shape, row)
         if not len(slots):
             return None
         self.counted.placements += 1
-        if len(slots) == 1:
-            slot = int(slots[0])
-        else:
-            self._refresh_scores(shape, row)
-            slot = self._best(slots, self._total(shape, row, slots))
+        slot = self._first(slots)
         return Choice(slot, self._devices(shape, slot))
 
     def room(self, shape: Shape) -> IntArray:
@@ -169,8 +169,28 @@ class Placer:
             total = score if total is None else total + score
         return np.zeros(len(slots), dtype=np.int64) if total is None else total
 
-    def _best(self, slots: IntArray, total: IntArray) -> int:
-        ties = slots[total == total.max()]
+    def _best_of_all(self, shape: Shape, row: Row) -> IntArray:
+        """Return the slots, ascending, that share the best total of all scores."""
+        slots = np.flatnonzero(row.feasible)
+        for rule in row.pod_filters:
+            slots = slots[rule.passes(self.snapshot, shape, slots)]
+        if len(slots) < 2:  # noqa: PLR2004  no choice, so no need for scores
+            return slots
+        self._refresh_scores(shape, row)
+        total = self._total(shape, row, slots)
+        best: IntArray = slots[total == total.max()]
+        return best
+
+    def _best_kept(self, shape: Shape, row: Row) -> IntArray:
+        """Return the same where one kept score decides: two passes over the row, nothing moved."""
+        if np.count_nonzero(row.feasible) < 2:  # noqa: PLR2004
+            return np.flatnonzero(row.feasible)
+        self._refresh_scores(shape, row)
+        kept = row.raw[0]
+        return np.flatnonzero(kept == kept.max())
+
+    def _first(self, ties: IntArray) -> int:
+        """Return the one of equally good slots that the policy's rule for ties takes."""
         if len(ties) == 1:
             return int(ties[0])
         order = self.snapshot.fleet.order[ties]
@@ -253,7 +273,10 @@ class Placer:
         changes = self.snapshot.use_changes
         slots = changes.since(row.score_position, len(row.feasible))
         row.score_position = changes.position
-        slots = slots[row.feasible[slots]]
+        is_feasible = row.feasible[slots]
+        if self._ranks_by_rows:
+            row.raw[0][slots[~is_feasible]] = NOT_FEASIBLE
+        slots = slots[is_feasible]
         if len(slots):
             self.counted.nodes_scored += len(slots)
             self._score(shape, row, slots, "use")
@@ -263,6 +286,17 @@ class Placer:
             rule = SCORES[term.name]
             if rule.reads == reads and rule.concerns(self.snapshot, shape, term):
                 kept[slots] = rule.raw(self.snapshot, shape, term, slots, self.rng)
+
+
+def _ranks_by_rows(policy: Policy) -> bool:
+    """Tell whether the kept values of one score alone say which nodes are best."""
+    rules = [SCORES[term.name] for term in policy.scores]
+    return (
+        len(rules) == 1
+        and rules[0].reads == "use"
+        and rules[0].normalise in {None, best_fit.normalise}  # which keeps the best the best
+        and policy.scores[0].weight > 0
+    )
 
 
 def devices_left(snapshot: Snapshot, shape: Shape, slot: int) -> list[int]:
