@@ -29,7 +29,7 @@ from gpuyard.model.deltas import (
 from gpuyard.model.nodes import Node
 from gpuyard.model.workloads import Assignment, PodTemplate, Request
 from gpuyard.scheduling.changes import ChangeLog
-from gpuyard.scheduling.fleet import PODS_COLUMN, Fleet, IntArray
+from gpuyard.scheduling.fleet import Fleet, IntArray
 from gpuyard.scheduling.fragmentation import Fragments
 from gpuyard.scheduling.node_facts import NodeFacts
 from gpuyard.scheduling.shapes import Shape
@@ -46,22 +46,23 @@ class SnapshotError(ValueError):
 
 
 class RequestVector:
-    """A request as columns of `Fleet`: what a pod takes from `free` and adds to `scored`."""
+    """A request as a row of `Fleet`: what a pod takes from `free` and adds to `scored`.
 
-    __slots__ = ("amounts", "columns", "kind", "needed", "needed_columns", "scored")
+    Columns are only ever added at the end, so `amounts` and `scored` stay right for the first ones.
+    """
+
+    __slots__ = ("amounts", "kind", "needed", "needed_columns", "scored")
 
     def __init__(self, request: Request, fleet: Fleet) -> None:
         """Look up, and where needed add, the columns of `request`."""
-        asked = request.resources.as_dict()
-        scored = (request.scored or request.resources).as_dict()
-        names = sorted({*asked, *scored} - {"pods"})
-        columns = [fleet.resource_column(name) for name in names]
-        self.columns: IntArray = np.array([*columns, PODS_COLUMN], dtype=np.int64)
-        self.amounts: IntArray = np.array([*(asked.get(n, 0) for n in names), 1], dtype=np.int64)
-        self.scored: IntArray = np.array([*(scored.get(n, 0) for n in names), 1], dtype=np.int64)
-        needed = self.amounts > 0
-        self.needed_columns: IntArray = self.columns[needed]
-        self.needed: IntArray = self.amounts[needed]
+        asked = {**request.resources.as_dict(), "pods": 1}
+        scored = {**(request.scored or request.resources).as_dict(), "pods": 1}
+        for name in sorted({*asked, *scored}):
+            fleet.resource_column(name)
+        self.amounts: IntArray = np.array([asked.get(name, 0) for name in fleet.resources])
+        self.scored: IntArray = np.array([scored.get(name, 0) for name in fleet.resources])
+        self.needed_columns: IntArray = np.flatnonzero(self.amounts > 0)
+        self.needed: IntArray = self.amounts[self.needed_columns]
         self.kind = fleet.device_kind(request.devices) if request.devices else None
 
 
@@ -219,8 +220,9 @@ class Snapshot:
         request = booking.assignment.template.request
         vector = self.vector(request)
         slot, fleet = booking.slot, self.fleet
-        fleet.free[slot, vector.columns] -= sign * vector.amounts
-        fleet.scored[slot, vector.columns] += sign * vector.scored
+        width = len(vector.amounts)
+        fleet.free[slot, :width] -= sign * vector.amounts
+        fleet.scored[slot, :width] += sign * vector.scored
         if request.devices and vector.kind is not None:
             fleet.device_pods[slot, vector.kind] += sign
             for device in booking.devices:
