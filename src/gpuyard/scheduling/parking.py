@@ -38,6 +38,7 @@ class Parking:
         """Start with nobody parked."""
         self._placer = placer
         self._parked: dict[str, tuple[Turn, dict[Shape, int]]] = {}
+        self._dependents: dict[str, None] = {}
         self._rows: list[list[tuple[Turn, str]]] = []
         self._row_of: dict[Key, int] = {}
         self._free_rows: list[int] = []
@@ -58,12 +59,15 @@ class Parking:
                 return
             self.leave(workload)
         self._parked[workload] = turn, missing
+        if any(self._placer.depends_on_pods(shape) for shape in missing):
+            self._dependents[workload] = None
         for key in missing.items():
             insort(self._rows[self._row(key)], (turn, workload))
 
     def leave(self, workload: str) -> None:
         """Forget `workload`; nothing happens where it is not parked."""
         turn, missing = self._parked.pop(workload, (NO_TURN, {}))
+        self._dependents.pop(workload, None)
         for key in missing.items():
             row = self._row_of[key]
             self._rows[row].remove((turn, workload))
@@ -87,9 +91,18 @@ class Parking:
         held = self._held_now()
         woken: dict[str, None] = {}
         for row in np.flatnonzero(held).tolist():
-            for _, workload in self._rows[row][: int(held[row])]:
+            left = int(held[row])
+            for _, workload in self._rows[row]:
+                if not left:
+                    break
                 woken[workload] = None
+                # Whoever misses other shapes as well may leave these places to the next.
+                left -= len(self._parked[workload][1]) == 1
         return list(woken)
+
+    def dependents(self) -> list[str]:
+        """Return the workloads that a start may help: pods elsewhere decide where they may go."""
+        return list(self._dependents)
 
     def may_fit(self, workload: str) -> bool:
         """Tell whether what woke `workload` could still help it, after all that started since."""
@@ -118,7 +131,7 @@ class Parking:
             UNLIMITED,
         ).min(axis=2, initial=UNLIMITED)
         count, milli = self._devices[:used, 0, None], self._devices[:used, 1, None, None]
-        left = fleet.device_free[slots]
+        left = np.maximum(fleet.device_free[slots], 0)  # below zero where facts contradict
         shares = np.where(milli > 0, left // np.maximum(milli, 1), 0).sum(axis=2)
         holds = np.where(count > 0, np.minimum(holds, shares // np.maximum(count, 1)), holds)
         holds *= self._by_labels[:used, slots]
@@ -141,6 +154,7 @@ class Parking:
     def _write(self, row: int, shape: Shape) -> None:
         snapshot = self._placer.snapshot
         vector = snapshot.vector(shape.request)
+        self._held_at = -1
         self._fit_arrays(row + 1, len(snapshot.fleet.resources), snapshot.fleet.size)
         self._needed[row] = 0
         self._devices[row] = 0

@@ -133,20 +133,31 @@ class _Yard:
                 self._put_back(job, now_ns)
 
     def decide(self, jobs: Iterable[_Job], now_ns: int) -> None:
-        """Run one cycle over `jobs` and carry its plan out at once."""
+        """Run a cycle over `jobs`, and again over those whom its starts may have helped."""
+        pending = {job.index: job for job in jobs}
+        while pending:
+            for key in self.parking.dependents():
+                pending[self.by_key[key].index] = self.by_key[key]
+            has_started = self._decide_once(pending.values(), now_ns)
+            again = has_started and self.parking.dependents()
+            woken = self.parking.woken() if again else ()
+            pending = {self.by_key[key].index: self.by_key[key] for key in woken}
+
+    def _decide_once(self, jobs: Iterable[_Job], now_ns: int) -> bool:
+        """Run one cycle over `jobs`, carry its plan out at once, tell whether anything started."""
         pending = [cycle.Pending(job.arrival.workload, job.missing) for job in jobs]
-        if not pending:
-            return
         self.cycles += 1
         plan = cycle.run(self.placer, pending, self.reporter, self.parking.may_fit)
         self._carry_out(plan, now_ns)
         snapshot = self.placer.snapshot
         for wait in plan.waits:
             job = self.by_key[wait.workload]
-            if job.parked is not job.missing:
+            # Terms of running pods may give the same pods another shape.
+            if job.parked is not job.missing or snapshot.terms.held:
                 job.parked = job.missing
                 shapes = [snapshot.shape(template) for _, template in job.missing]
                 self.parking.park(wait.workload, cycle.turn(job.arrival.workload), shapes)
+        return bool(plan.starts)
 
     def _carry_out(self, plan: Plan, now_ns: int) -> None:
         for start in plan.starts:
