@@ -310,6 +310,23 @@ class Truth(msgspec.Struct):
                     left[index] -= assignment.template.request.devices.milli
         return left
 
+    def predicted_devices(self, asked, name):
+        """Return the devices of a pod of which nobody has told: the fullest that suffice."""
+        listed = list(
+            enumerate(zip(self.device_left(name), self.nodes[name].devices, strict=False))
+        )
+        will_do = [index for index, (_, device) in listed if device.model in asked.models]
+        if not asked.models:
+            will_do = [index for index, _ in listed]
+        left = {index: amount for index, (amount, _) in listed}
+        fullest = sorted(will_do, key=lambda index: (left[index], index))
+        suffice = [index for index in fullest if left[index] >= asked.milli]
+        if len(suffice) >= asked.count:
+            return tuple(sorted(suffice[: asked.count]))
+        others = [index for index, _ in listed if index not in will_do]
+        emptiest = sorted(will_do, key=lambda index: (-left[index], index)) + others
+        return tuple(sorted(emptiest[: asked.count]))
+
 
 def frozen_objects(world):
     """Return a memo for `copy.deepcopy` that keeps immutable values as they are."""
@@ -437,10 +454,10 @@ class Machine(RuleBasedStateMachine):
             devices=told,
             terminating=terminating,
         )
+        predicted = self.truth.predicted_devices(asked, name) if asked else ()
         self.snapshot.apply(PodBound(assignment, self._observed("pods")))
         booked = self.snapshot.bookings[assignment.pod].devices
-        if told is not None or not asked:
-            assert booked == (told or ())
+        assert booked == (predicted if told is None else told)
         self.truth.pods[assignment.pod] = assignment, booked
 
     @rule(which=whiches, name=st.sampled_from(POLICIES))

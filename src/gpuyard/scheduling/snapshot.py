@@ -29,7 +29,7 @@ from gpuyard.model.deltas import (
 from gpuyard.model.nodes import Node
 from gpuyard.model.workloads import Assignment, PodTemplate, Request
 from gpuyard.scheduling.changes import ChangeLog
-from gpuyard.scheduling.fleet import Fleet, IntArray
+from gpuyard.scheduling.fleet import UNLIMITED, Fleet, IntArray
 from gpuyard.scheduling.fragmentation import Fragments
 from gpuyard.scheduling.node_facts import NodeFacts
 from gpuyard.scheduling.shapes import Shape
@@ -241,7 +241,11 @@ class Snapshot:
         if assignment.devices is not None:
             self.fleet.widen_devices(max(assignment.devices, default=-1) + 1)
             return assignment.devices
-        left = self.fleet.device_free[slot].tolist()
+        has = self.fleet.device_free[slot].tolist()
+        left = [
+            amount if not asked.models or device.model in asked.models else -UNLIMITED
+            for device, amount in zip(self.nodes[slot].devices, has, strict=False)
+        ]
         predicted = best_fit(left, asked.count, asked.milli)
         if predicted is None:
             emptiest = sorted(range(len(left)), key=lambda index: (-left[index], index))
