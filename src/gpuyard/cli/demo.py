@@ -111,27 +111,30 @@ def _draw(findings: "Findings", console: "Console") -> None:
 
     scenario = findings.scenario
     week = findings.weeks[0]
+    seeds = "one seed" if len(scenario.seeds) == 1 else f"{len(scenario.seeds)} seeds"
     console.print(
         f"{week.gpus} GPUs, {scenario.fleet}, {scenario.days:g} days, "
-        f"{len(scenario.seeds)} seeds, load {scenario.main_load:g}\n"
+        f"{seeds}, load {scenario.main_load:g}\n"
     )
     for sentence in sentences(findings):
         console.print(f"• {_plain(sentence)}")
     console.print()
     kinds = findings.kinds
     grid = output.table(
-        f"Mean waits in hours by class, at load {scenario.main_load:g}",
         [("policy", False), *((kind, True) for kind in kinds), ("held GPU-h", True)],
     )
     for one in scenario.contenders:
         waits = [f"{findings.spread(one, waits_of(kind)).mean / 3600:.2f}" for kind in kinds]
         held = findings.spread(one, lambda week: week.held_gpu_h).mean
         grid.add_row(one.name, *waits, f"{held:,.0f}")
-    console.print(grid)
-    sweep = output.table(
-        "Useful GPU-hours by load; below, the H100 gang (GPUs) that could start, at any time",
-        [("policy", False), *((f"load {load:g}", True) for load in sorted(scenario.loads))],
+    output.draw(
+        console,
+        f"Mean waits in hours by class, at load {scenario.main_load:g}",
+        grid,
+        spare=("held GPU-h", *kinds),
     )
+    loads = [f"load {load:g}" for load in sorted(scenario.loads)]
+    sweep = output.table([("policy", False), *((load, True) for load in loads)])
     for figure, digits in ((useful, 0), (mean_gang, 1)):
         scale = 1 if figure is useful else 8
         for one in scenario.contenders:
@@ -139,7 +142,12 @@ def _draw(findings: "Findings", console: "Console") -> None:
             sweep.add_row(one.name, *(f"{value.mean * scale:,.{digits}f}" for value in spreads))
         if figure is useful:
             sweep.add_section()
-    console.print(sweep)
+    output.draw(
+        console,
+        "Useful GPU-hours by load; below, the H100 gang (GPUs) that could start, at any time",
+        sweep,
+        spare=[load for load in loads if load != f"load {scenario.main_load:g}"],
+    )
     console.print("The same with plots: gpuyard demo -o html --to demo.html")
 
 

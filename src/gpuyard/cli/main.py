@@ -2,16 +2,24 @@
 
 A command's module is imported when the command is used: ``gpuyard --help`` needs none of them, so
 it answers at once. Exit codes: 0 fine, 1 findings, 2 wrong use or wrong input, 130 stopped by
-Ctrl-C.
+Ctrl-C, 143 by SIGTERM; either way files and worker processes are cleaned up first.
 """
 
 import importlib
+import signal
 import sys
+from difflib import get_close_matches
+from types import FrameType
 from typing import NamedTuple, NoReturn
 
 import click
 
 STOPPED = 130  # what shells expect of a command that was interrupted
+TERMINATED = 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; what cleans up after Ctrl-C cleans up after it."""
 
 
 class Entry(NamedTuple):
@@ -34,6 +42,18 @@ class LazyGroup(click.Group):
         """Return the names of all commands."""
         return sorted(COMMANDS)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was probably meant."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS, n=1)
+            known = ", ".join(sorted(COMMANDS))
+            meant = f"did you mean {near[0]!r}? ({known})" if near else f"there are {known}"
+            raise click.UsageError(f"unknown command {name!r}; {meant}", ctx)
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command of that name."""
         entry = COMMANDS.get(cmd_name)
@@ -48,33 +68,43 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, COMMANDS[name].summary) for name in sorted(COMMANDS)])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="gpuyard", prog_name="gpuyard")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.pass_context
-def gpuyard(ctx: click.Context, *, debug: bool) -> None:
-    r"""Make Kubernetes run AI workloads on GPUs well.
-
-    Today: the yard in virtual time. Replay a trace through placement policies, or see a week of
-    a mixed cluster:
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    epilog="""
+    Examples:
 
     \b
       gpuyard demo
       gpuyard replay --nodes nodes.csv --pods pods.csv --policy fgd
+    """,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="gpuyard", prog_name="gpuyard")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def gpuyard(ctx: click.Context, *, debug: bool) -> None:
+    """Make Kubernetes run AI workloads on GPUs well.
+
+    Today: the yard in virtual time. Replay a trace through placement policies, or see a week of
+    a mixed cluster under what people really run.
     """
     ctx.obj = {"debug": debug}
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, _terminate)
     debug = "--debug" in sys.argv[1:]
     try:
         code = gpuyard.main(standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort as error:
         _complain("stopped; nothing was left half-written")
-        sys.exit(STOPPED)
+        sys.exit(TERMINATED if isinstance(error.__cause__, Terminated) else STOPPED)
     except click.UsageError as error:
-        _complain(f"{error.format_message()}{_where_help_is(error)}")
+        _complain(f"{error.format_message().removesuffix('.')}{_where_help_is(error)}")
         sys.exit(2)
     except click.ClickException as error:
         _complain(error.format_message())
@@ -82,13 +112,23 @@ def main() -> NoReturn:
     except (ValueError, OSError) as error:
         if debug:
             raise
-        _complain(str(error))
+        _complain(_sentence(error))
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _terminate(_signal_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
 def _where_help_is(error: click.UsageError) -> str:
     return f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
+
+
+def _sentence(error: ValueError | OSError) -> str:
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def _complain(sentence: str) -> None:

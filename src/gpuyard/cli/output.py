@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,32 +16,39 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 NARROW_COLUMNS = 100  # what a table may take where the width is not known (a pipe, a file)
+WIDE_COLUMNS = 1000  # more than any table takes
 
 
 def write(text: str, to: Path | None) -> None:
     """Print `text`, or write it to the file `to` so that it is there whole or not at all.
 
+    A pipe or a device is written to as it is: it cannot be replaced.
+
     Raises
     ------
-    OSError
-        where the file cannot be written; then nothing is left behind.
+    TraceError, OSError
+        where it cannot be written; then nothing is left behind.
 
     """
-    if to is None:
-        click.echo(text, nl=not text.endswith("\n"))
+    if to is not None and not _is_special(to):
+        from gpuyard.traces.whole import write_whole
+
+        write_whole(to.resolve(), text.encode())
         return
-    descriptor, name = tempfile.mkstemp(dir=to.parent, prefix=f".{to.name}.")
-    temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(to)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        if to is None:
+            click.echo(text, nl=not text.endswith("\n"))
+        else:
+            to.write_text(text, encoding="utf-8")
+    except BrokenPipeError:
+        raise  # whoever read has read enough
+    except OSError as error:
+        place = "the output" if to is None else to
+        if to is None:  # or Python would try once more when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OSError(
+            f"{place} cannot be written ({error.strerror}); choose another place"
+        ) from error
 
 
 def check_writable(to: Path | None) -> None:
@@ -50,19 +57,35 @@ def check_writable(to: Path | None) -> None:
     Raises
     ------
     click.BadParameter
-        where `to` is a folder or lies in one that is not there or not ours.
+        where `to` is a folder or protected, or lies in a folder that is not there or not ours.
 
     """
     if to is None:
         return
+    folder = to.resolve().parent
     if to.is_dir():
-        raise click.BadParameter(f"{to} is a folder; name a file in it", param_hint="--to")
-    if not to.parent.is_dir():
-        raise click.BadParameter(
-            f"there is no folder {to.parent}; make it first", param_hint="--to"
-        )
-    if not os.access(to.parent, os.W_OK):
-        raise click.BadParameter(f"{to.parent} cannot be written to", param_hint="--to")
+        raise _bad_place(f"{to} is a folder; name a file in it")
+    if to.exists() and not os.access(to, os.W_OK):
+        raise _bad_place(f"{to} is write-protected; choose another name")
+    if _is_special(to):
+        return
+    if not folder.is_dir():
+        raise _bad_place(f"there is no folder {folder}; make it first")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _bad_place(
+            f"{folder} cannot be written to ({error.strerror}); choose another place"
+        ) from None
+
+
+def _bad_place(sentence: str) -> click.BadParameter:
+    return click.BadParameter(sentence, param_hint="--to")
+
+
+def _is_special(to: Path) -> bool:
+    """Tell a pipe or a device, which is there and is no file."""
+    return to.exists() and not to.is_file()
 
 
 def console(*, no_color: bool) -> "Console":
@@ -70,18 +93,48 @@ def console(*, no_color: bool) -> "Console":
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else NARROW_COLUMNS
-    return Console(no_color=no_color or None, width=width, highlight=False)
+    if no_color or os.environ.get("NO_COLOR"):
+        return Console(color_system=None, width=width, highlight=False)
+    return Console(width=width, highlight=False)
 
 
-def table(title: str, columns: list[tuple[str, bool]]) -> "Table":
+def table(columns: list[tuple[str, bool]]) -> "Table":
     """Return an empty table; `columns` are (heading, is a number)."""
     from rich import box
     from rich.table import Table
 
-    grid = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False)
     for heading, is_number in columns:
-        grid.add_column(heading, justify="right" if is_number else "left", no_wrap=not is_number)
+        grid.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
     return grid
+
+
+def draw(console: "Console", title: str, grid: "Table", *, spare: Sequence[str]) -> None:
+    """Draw a table under its title.
+
+    Where it is too wide, whole columns are left out, those of `spare` in this order, and named:
+    a name or a number is never cut.
+    """
+    left_out: list[str] = []
+    for heading in spare:
+        if _width(console, grid) <= console.width:
+            break
+        left_out += [heading for column in grid.columns if column.header == heading]
+        grid.columns = [column for column in grid.columns if column.header != heading]
+    console.print(title, style="bold")
+    room = console.width
+    console.width = max(room, _width(console, grid))
+    console.print(grid)
+    console.width = room
+    if left_out:
+        names = ", ".join(left_out)
+        console.print(f"Left out for want of room: {names}; -o json has everything.")
+    console.print()
+
+
+def _width(console: "Console", grid: "Table") -> int:
+    """Return the columns that `grid` takes where there is room for all of it."""
+    return console.measure(grid, options=console.options.update(width=WIDE_COLUMNS)).maximum
 
 
 def command_line() -> str:
@@ -126,9 +179,3 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 def _nothing() -> None:
     return
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

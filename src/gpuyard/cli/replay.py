@@ -28,6 +28,11 @@ MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, 
       gpuyard replay --nodes nodes.csv --pods pods.csv --compare fgd,best-fit,random --seed 42
       gpuyard replay --nodes nodes.csv --pods pods.csv --protocol timed --policy kube -o json
 
+    \b
+    Policies: best-fit, clustering, dot-product, fgd, gpuyard, kube,
+    kube-most-allocated, packing, random; docs/reference/policies.md says
+    what each does.
+
     The forms of the files: openb's (gzip or plain), and our own CSV or Parquet tables; see
     docs/reference/traces.md. Exit code 2 for anything that cannot be read.
     """,
@@ -59,8 +64,8 @@ MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, 
     "--seed",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Which sequence of --sequence; without it, the seed of an order of our own "
-    "(fill) and of all chance.",
+    help="Which sequence of --sequence (default: the smallest); without it, the seed of an order "
+    "of our own (fill, openb's form) and of all chance.",
 )
 @click.option(
     "--protocol",
@@ -118,20 +123,18 @@ def command(
     from gpuyard.studies import replay as study
     from gpuyard.studies.cores import over_cores
 
-    if policy_name and compare:
-        raise click.UsageError("--policy and --compare exclude each other; give one of them")
     if sequence_path is not None and protocol == "timed":
         raise click.UsageError(
             "--sequence orders arrivals in --protocol fill; the timed one has times"
         )
     output.check_writable(to)
-    names = [name.strip() for name in (compare or policy_name or "fgd").split(",")]
+    names = _names(policy_name, compare, form)
     policies = {name: study.named_policy(name, tie_break) for name in names}
     inputs = study.load_inputs(
         nodes_path, pods_path, protocol=protocol, sequence_path=sequence_path, seed=seed
     )
     tasks = [
-        study.Task(inputs=inputs, name=name, policy=policy, seed=seed or 0)
+        study.Task(inputs=inputs, name=name, policy=policy, seed=inputs.seed)
         for name, policy in policies.items()
     ]
     replays = []
@@ -139,15 +142,38 @@ def command(
         for replay in over_cores(study.replay, tasks):
             replays.append(replay)
             step()
-    _answer(replays, inputs.trace, form, to, no_color=no_color)
+    if form == "json":
+        output.write(_as_json(replays if compare else replays[0]), to)
+    else:
+        _answer(replays, inputs.trace, form, to, no_color=no_color)
+
+
+def _names(policy_name: str | None, compare: str | None, form: str) -> list[str]:
+    """Return the policies asked for, each once and no more than can be shown."""
+    if compare is None:
+        return ["fgd" if policy_name is None else policy_name]
+    if policy_name is not None:
+        raise click.UsageError("--policy and --compare exclude each other; give one of them")
+    names = [name.strip() for name in compare.split(",")]
+    twice = sorted(name for name in set(names) if names.count(name) > 1)
+    if "" in names:
+        raise click.UsageError(f"--compare {compare!r} lacks a name; write it like fgd,kube")
+    if twice:
+        raise click.UsageError(f"--compare names {twice[0]!r} twice; name each policy once")
+    if form == "html":
+        from gpuyard.studies.replay_page import SERIES_MAX
+
+        if len(names) > SERIES_MAX:
+            raise click.UsageError(
+                f"{len(names)} policies on one page; compare at most {SERIES_MAX}, or use -o csv"
+            )
+    return names
 
 
 def _answer(
     replays: "list[Replay]", trace: str, form: str, to: Path | None, *, no_color: bool
 ) -> None:
-    if form == "json":
-        output.write(_as_json(replays), to)
-    elif form == "csv":
+    if form == "csv":
         output.write(_as_csv(replays), to)
     elif form == "html":
         from gpuyard.studies.replay_page import page
@@ -162,10 +188,9 @@ def _answer(
         output.write(captured.get(), to)
 
 
-def _as_json(replays: "list[Replay]") -> str:
+def _as_json(document: "Replay | list[Replay]") -> str:
     import msgspec
 
-    document = replays[0] if len(replays) == 1 else replays
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
@@ -176,9 +201,8 @@ def _as_csv(replays: "list[Replay]") -> str:
     writer.writerow(("policy", "seed", *fields))
     for replay in replays:
         for sample in replay.samples:
-            writer.writerow(
-                (replay.policy, replay.seed, *(f"{getattr(sample, name):g}" for name in fields))
-            )
+            values = (getattr(sample, name) for name in fields)
+            writer.writerow((replay.policy, replay.seed, *values))
     return text.getvalue()
 
 
@@ -205,22 +229,23 @@ def _draw_fill(replays: "list[Replay]", console: "Console") -> None:
     marks = marks or sorted(set.intersection(*(set(curve) for curve in curves)))[-1:]
     headings = [("policy", False), ("placed", True), ("failed", True)]
     headings += [(f"@{mark} %", True) for mark in marks]
-    grid = output.table(
-        "Allocated GPUs in % of all, when so much had been asked for; frag: idle GPUs that the "
-        "typical pod cannot use, at the end",
-        [*headings, ("frag %", True), ("CPU s", True)],
-    )
+    grid = output.table([*headings, ("frag %", True), ("CPU s", True)])
     for replay, curve in zip(replays, curves, strict=True):
         allocated = [f"{curve[mark].allocated_pct:.2f}" for mark in marks]
         frag = f"{curve[marks[-1]].frag_pct_of_cluster:.2f}" if marks else "-"
         counts = [f"{replay.placed:,}", f"{replay.failed:,}"]
         grid.add_row(replay.policy, *counts, *allocated, frag, f"{replay.seconds:.2f}")
-    console.print(grid)
+    output.draw(
+        console,
+        "Allocated GPUs in % of all, when so much had been asked for; frag: idle GPUs that the "
+        "typical pod cannot use, at the end",
+        grid,
+        spare=("failed", "@50 %", "@110 %", "@95 %", "CPU s", "@90 %", "@100 %", "placed"),
+    )
 
 
 def _draw_timed(replays: "list[Replay]", console: "Console") -> None:
     grid = output.table(
-        "Waiting times by class of workload; who never started waited until the end",
         [
             ("policy", False),
             ("class", False),
@@ -242,7 +267,12 @@ def _draw_timed(replays: "list[Replay]", console: "Console") -> None:
                 f"{wait.never_started:,}",
                 f"{replay.seconds:.2f}" if index == 0 else "",
             )
-    console.print(grid)
+    output.draw(
+        console,
+        "Waiting times by class of workload; who never started waited until the end",
+        grid,
+        spare=("CPU s", "p50", "workloads", "p95", "never started"),
+    )
 
 
 def _span(seconds: float) -> str:

@@ -64,8 +64,9 @@ class UnknownPolicyError(ValueError):
     def __init__(self, name: str) -> None:
         """Look for the nearest name."""
         near = get_close_matches(name, PRESETS, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else ";"
-        super().__init__(f"unknown policy {name!r}{meant} ({', '.join(sorted(PRESETS))})")
+        known = ", ".join(sorted(PRESETS))
+        meant = f"did you mean {near[0]!r}? ({known})" if near else f"there are {known}"
+        super().__init__(f"unknown policy {name!r}; {meant}")
 
 
 def preset(name: str) -> Policy:

@@ -2,8 +2,8 @@
 
 *fill* lets pods come one by one and never leave; *timed* lets them arrive, wait, run and end
 (`gpuyard.twin.fill`, `gpuyard.twin.timed`). In *fill* the order is that of a published sequence
-where one is given, else one of our own from the seed (shuffled, clones added or the rest cut at
-130 % of the GPUs, as the paper does), else the trace's own.
+where one is given, else, for an openb pod list and a seed, one of our own (shuffled, clones added
+or the rest cut at 130 % of the GPUs, as the paper does), else the trace's own.
 """
 
 import time
@@ -20,8 +20,8 @@ from gpuyard.scheduling.presets import preset
 from gpuyard.studies.notebook import mix_of
 from gpuyard.traces import openb
 from gpuyard.traces.arrivals import in_sequence
-from gpuyard.traces.read import read_trace
-from gpuyard.traces.trace import FilePath, TimedWorkload
+from gpuyard.traces.read import is_openb_pods, read_trace
+from gpuyard.traces.trace import FilePath, TimedWorkload, TraceError
 from gpuyard.twin.fill import Sample, fill, samples
 from gpuyard.twin.timed import Arrival, Setting, TimedRun, run
 
@@ -35,6 +35,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
 
     trace: str
     protocol: Protocol
+    seed: int
     nodes: tuple[Node, ...]
     arrivals: tuple[TimedWorkload, ...]
     mix: tuple[MixEntry, ...]
@@ -111,30 +112,47 @@ def load_inputs(
 
     """
     trace = read_trace(nodes_path, pods_path)
-    mix = mix_of(trace.workloads)
-    nodes, arrivals = trace.nodes, trace.workloads
-    if sequence_path is not None or (seed is not None and protocol == "fill"):
-        nodes, arrivals = _in_sequence(nodes_path, pods_path, sequence_path, seed)
-    return Inputs(trace=trace.name, protocol=protocol, nodes=nodes, arrivals=arrivals, mix=mix)
+    nodes, arrivals, drawn = trace.nodes, trace.workloads, seed or 0
+    if protocol == "fill" and (sequence_path is not None or seed is not None):
+        if is_openb_pods(pods_path):
+            nodes, arrivals, drawn = _in_sequence(nodes, pods_path, sequence_path, seed)
+        elif sequence_path is not None:
+            raise TraceError(
+                pods_path,
+                1,
+                "--sequence orders an openb pod list, and this is a table with an order of its "
+                "own; leave --sequence out",
+            )
+    return Inputs(
+        trace=trace.name,
+        protocol=protocol,
+        seed=drawn,
+        nodes=nodes,
+        arrivals=arrivals,
+        mix=mix_of(trace.workloads),
+    )
 
 
 def _in_sequence(
-    nodes_path: FilePath,
-    pods_path: FilePath,
-    sequence_path: FilePath | None,
-    seed: int | None,
-) -> tuple[tuple[Node, ...], tuple[TimedWorkload, ...]]:
-    pods, nodes = openb.load_pods(pods_path), openb.load_nodes(nodes_path)
+    nodes: tuple[Node, ...], pods_path: FilePath, sequence_path: FilePath | None, seed: int | None
+) -> tuple[tuple[Node, ...], tuple[TimedWorkload, ...], int]:
+    """Return the nodes ranked and the pods ordered as in a sequence, and the sequence's seed."""
+    pods, drawn = openb.load_pods(pods_path), seed or 0
     if sequence_path is None:
-        sequence = openb.shuffled_sequence(pods, nodes, seed or 0)
+        sequence = openb.shuffled_sequence(pods, nodes, drawn)
     else:
         sequences = openb.load_sequences(sequence_path)
-        sequence = openb.load_sequence(sequence_path, min(sequences) if seed is None else seed)
+        drawn = min(sequences, default=0) if seed is None else seed
+        sequence = openb.load_sequence(sequence_path, drawn)
         openb.check_sequence_fits(
             sequence_path, sequence, pod_count=len(pods), node_count=len(nodes)
         )
-    ranked = openb.load_nodes(nodes_path, sequence.node_rank)
-    return ranked, tuple(TimedWorkload(one, None) for one in in_sequence(pods, sequence))
+    by_name = sorted(nodes, key=lambda node: node.name)
+    ranked = tuple(
+        msgspec.structs.replace(node, rank=rank)
+        for node, rank in zip(by_name, sequence.node_rank, strict=True)
+    )
+    return ranked, tuple(TimedWorkload(one, None) for one in in_sequence(pods, sequence)), drawn
 
 
 def replay(task: Task) -> Replay:
@@ -209,10 +227,14 @@ def waits(done: TimedRun) -> tuple[Waits, ...]:
 
 
 def timed_samples(done: TimedRun) -> tuple[TimedSample, ...]:
-    """Return the run at up to `TIMED_SAMPLES` instants, evenly spread over its time."""
+    """Return the run at every instant at which something happened.
+
+    Where those are more than `TIMED_SAMPLES`, at so many instants evenly spread over its time.
+    """
     line = done.timeline
-    begin_ns = int(line.at_ns[0])
-    at_ns = np.linspace(begin_ns, done.until_ns, min(TIMED_SAMPLES, len(line.at_ns)))
+    at_ns = line.at_ns
+    if len(at_ns) > TIMED_SAMPLES:
+        at_ns = np.linspace(at_ns[0], done.until_ns, TIMED_SAMPLES).astype(np.int64)
     rows = np.searchsorted(line.at_ns, at_ns, side="right") - 1
     total = max(done.devices, 1) * WHOLE_DEVICE_MILLI / 100
     return tuple(
