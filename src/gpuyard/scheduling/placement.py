@@ -23,7 +23,7 @@ from gpuyard.model.nodes import Pool
 from gpuyard.model.policy import Policy
 from gpuyard.model.workloads import Assignment, PodTemplate
 from gpuyard.scheduling.feasibility import FILTERS
-from gpuyard.scheduling.feasibility.devices import suffices
+from gpuyard.scheduling.feasibility.devices import side_by_side, suffices
 from gpuyard.scheduling.fleet import BoolArray, IntArray
 from gpuyard.scheduling.scores import SCORES, best_fit, fgd
 from gpuyard.scheduling.shapes import Shape
@@ -137,10 +137,7 @@ class Placer:
         room = (fleet.free[slots][:, vector.needed_columns] // vector.needed).min(axis=1)
         if request.devices:
             left = fleet.device_free[slots] * suffices(self.snapshot, request.devices, slots)
-            shares = (left // request.devices.milli).sum(axis=1)
-            if request.devices.count > 1:  # one pod's devices differ: at most one share of each
-                shares = (left >= request.devices.milli).sum(axis=1) // request.devices.count
-            room = np.minimum(room, shares)
+            room = np.minimum(room, side_by_side(left, request.devices))
         fits[slots] = np.minimum(room, 1) if shape.constraints.host_ports else room
         return fits
 

@@ -44,6 +44,22 @@ def allowed(snapshot: "Snapshot", devices: DeviceRequest, slots: IntArray) -> Bo
     return is_allowed[model]
 
 
+def side_by_side(left: IntArray, devices: DeviceRequest) -> IntArray:
+    """Return how many requests like `devices` the devices of each row could hold together.
+
+    `left` is [row, device] in milli, 0 where a device will not do. One request takes its shares of
+    different devices, so of `n` requests a device serves at most `n`.
+    """
+    shares = np.maximum(left, 0) // devices.milli
+    held: IntArray = shares.sum(axis=1) // devices.count
+    while devices.count > 1:
+        fewer = np.minimum(shares, held[:, None]).sum(axis=1) // devices.count
+        if (fewer == held).all():
+            break
+        held = fewer
+    return held
+
+
 def _asks_for_devices(shape: Shape) -> bool:
     return shape.request.devices is not None
 
