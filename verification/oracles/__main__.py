@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from verification.oracles.kube_scheduler import KUBE_SCHEDULER
+from verification.oracles.kueue import KUEUE
 from verification.oracles.rows import Adapter
 from verification.oracles.runner import OUTSIDE_MAX_PCT, Findings, check_file
 
-ADAPTERS: dict[str, Adapter] = {"kube-scheduler": KUBE_SCHEDULER}
+ADAPTERS: dict[str, Adapter] = {"kube-scheduler": KUBE_SCHEDULER, "kueue": KUEUE}
 
 
 def main(arguments: list[str] | None = None) -> int:
