@@ -56,13 +56,13 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
 
 CONTENDERS = (
     Contender(
-        name="kube-scheduler, default",
+        name="kube-scheduler default",
         role="peer-1",
         policy=preset("kube"),
         chooser="kubelet",
     ),
     Contender(
-        name="MostAllocated, whole gangs",
+        name="MostAllocated + whole gangs",
         role="peer-2",
         policy=preset("kube-most-allocated"),
         chooser="kubelet",

@@ -57,13 +57,15 @@ def page(findings: Findings, *, command: str, version: str) -> Page:
     """Return the report of a demo."""
     scenario = findings.scenario
     first = findings.weeks[0]
-    names = ", ".join(one.name for one in scenario.contenders)
+    names = "; ".join(one.name for one in scenario.contenders)
     seeds = ", ".join(str(seed) for seed in scenario.seeds)
+    lowest, highest = min(scenario.loads), max(scenario.loads)
+    loads = f"loads from {lowest:g} to {highest:g}" if lowest < highest else f"load {lowest:g}"
     return Page(
         title=f"A week on {first.gpus} GPUs: what placement is worth",
         subtitle=(
-            f"The same generated weeks under three ways to place them, in virtual time, at loads "
-            f"from {min(scenario.loads):g} to {max(scenario.loads):g}: {names}."
+            f"The same generated weeks under three ways to place them, in virtual time, at "
+            f"{loads}: {names}."
         ),
         sentences=sentences(findings),
         strip=strip(),
@@ -81,7 +83,9 @@ def page(findings: Findings, *, command: str, version: str) -> Page:
         source=Source(
             command=command,
             version=version,
-            seeds=f"seeds {seeds}: means, bands from the smallest to the largest",
+            seeds=f"seeds {seeds}: means, bands from the smallest to the largest"
+            if len(scenario.seeds) > 1
+            else f"seed {seeds}",
             inputs=(f"generated weeks for {scenario.fleet}", f"prices: {PRICE_SOURCE}"),
         ),
     )
@@ -102,21 +106,24 @@ def sentences(findings: Findings) -> tuple[Sentence, ...]:
 def _worth(findings: Findings, peer: Contender) -> Sentence:
     hours = findings.gain(peer, useful)
     money = findings.gain(peer, lambda week: week.usd)
+    more = "fewer" if hours.mean < 0 else "more"
+    whose = "Packing and whole gangs bring it, whoever does them: see the last line."
     return Sentence(
         (
             "gpuyard does ",
-            Figure(_count(hours.mean), "rows-useful"),
-            f" more GPU-hours of work a week than {peer.name}, worth ",
-            Figure(f"${_count(money.mean)}", "rows-useful"),
+            Figure(_count(abs(hours.mean)), "rows-useful"),
+            f" {more} GPU-hours of work a week than {peer.name}, worth ",
+            Figure(f"${_count(abs(money.mean))}", "rows-useful"),
             ".",
         ),
-        f"At load {findings.scenario.main_load:g}; between {_count(hours.low)} and "
-        f"{_count(hours.high)} GPU-hours over {len(findings.scenario.seeds)} seeds. "
-        f"{PRICE_SOURCE}. Packing and whole gangs bring it, whoever does them: see the last line.",
+        f"At load {findings.scenario.main_load:g}{_over_seeds(findings, hours)}. {PRICE_SOURCE}."
+        + (f" {whose}" if hours.mean > 0 else ""),
     )
 
 
 def _training(findings: Findings, peer: Contender) -> Sentence:
+    if "training" not in findings.kinds:
+        return Sentence(("These weeks have no training job over several nodes.",))
     before, after = (findings.spread(one, waits_of("training")) for one in (peer, findings.ours))
     held = findings.spread(peer, lambda week: week.held_gpu_h)
     return Sentence(
@@ -138,6 +145,8 @@ def _gang(findings: Findings, peer: Contender) -> Sentence:
     after, before = (
         findings.spread(one, mean_gang, low).mean * per_pod for one in (findings.ours, peer)
     )
+    if not after and not before:
+        return Sentence(("No node with eight free H100 was there at any time, under either.",))
     return Sentence(
         (
             f"At load {low:g} the largest H100 gang that could start at any time has ",
@@ -171,24 +180,23 @@ def _worse(findings: Findings) -> Sentence:
 
 def _no_gain(findings: Findings) -> Sentence:
     closest = findings.peers[-1]
-    loads = findings.loads_without_gain(closest)
+    none, lost = findings.loads_without_gain(closest), findings.loads_with_loss(closest)
     hours = findings.gain(closest, useful)
     note = (
-        f"At load {findings.scenario.main_load:g}: {_signed(hours.mean)} GPU-hours a week, between "
-        f"{_signed(hours.low)} and {_signed(hours.high)} over the seeds."
+        f"At load {findings.scenario.main_load:g}: {_signed(hours.mean)} GPU-hours a week"
+        f"{_over_seeds(findings, hours)}."
     )
-    if len(loads) == len(findings.scenario.loads):
+    if lost:
+        where = Figure(_loads(lost), "rows-sweep", "worse")
+        return Sentence((f"Against {closest.name} we lose GPU-hours at load ", where, "."), note)
+    if len(none) == len(findings.scenario.loads):
         words = f"Against {closest.name} we gain no GPU-hours at any load: placement alone is "
         return Sentence((words, Figure("even", "rows-sweep"), "."), note)
-    where = ", ".join(f"{load:g}" for load in loads) or "none of them"
-    return Sentence(
-        (
-            f"Against {closest.name} there is nothing to gain at loads ",
-            Figure(where, "rows-sweep"),
-            ".",
-        ),
-        note,
-    )
+    if not none:
+        words = f"Against {closest.name} we gain GPU-hours at "
+        return Sentence((words, Figure("every load", "rows-sweep"), "."), note)
+    where = Figure(_loads(none), "rows-sweep")
+    return Sentence((f"Against {closest.name} there is nothing to gain at load ", where, "."), note)
 
 
 # --- Plots --------------------------------------------------------------------------------------
@@ -289,7 +297,7 @@ def _waits(findings: Findings) -> tuple[Block, ...]:
         _wait_bars(
             findings,
             "wait-p95",
-            "Longest twentieth of the waits",
+            "95th percentile of the waits",
             lambda kind: lambda week: week.waits[kind].p95_s if kind in week.waits else 0.0,
         ),
     )
@@ -504,7 +512,20 @@ def _count(value: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+,.0f}".replace("-", "\u2212")
+    text = f"{value:+,.0f}".replace("-", "\u2212")
+    return "0" if text.strip("+\u2212") == "0" else text
+
+
+def _over_seeds(findings: Findings, value: Spread) -> str:
+    """Return how far the seeds are apart; one seed says nothing about that."""
+    if len(findings.scenario.seeds) == 1:
+        return ", one seed"
+    low, high = _signed(value.low), _signed(value.high)
+    return f", between {low} and {high} over {len(findings.scenario.seeds)} seeds"
+
+
+def _loads(loads: Sequence[float]) -> str:
+    return ", ".join(f"{load:g}" for load in loads)
 
 
 def _span(seconds: float) -> str:

@@ -82,13 +82,24 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(sorted(losses, key=lambda loss: loss.before_s - loss.after_s))
 
     def loads_without_gain(self, peer: Contender) -> tuple[float, ...]:
-        """Return the loads at which our useful GPU-hours are within `NO_GAIN_PCT` of `peer`'s."""
+        """Return the loads at which we gain at most `NO_GAIN_PCT` of `peer`'s useful GPU-hours."""
         return tuple(
             load
             for load in sorted(self.scenario.loads)
-            if abs(self.gain(peer, useful, load).mean)
-            <= NO_GAIN_PCT / 100 * self.spread(peer, useful, load).mean
+            if self._gain_pct(peer, load) <= NO_GAIN_PCT
         )
+
+    def loads_with_loss(self, peer: Contender) -> tuple[float, ...]:
+        """Return those of them at which we lose more than that."""
+        return tuple(
+            load
+            for load in sorted(self.scenario.loads)
+            if self._gain_pct(peer, load) < -NO_GAIN_PCT
+        )
+
+    def _gain_pct(self, peer: Contender, load: float) -> float:
+        theirs = self.spread(peer, useful, load).mean
+        return 100 * self.gain(peer, useful, load).mean / theirs if theirs else 0.0
 
 
 def spread(values: Iterable[float]) -> Spread:

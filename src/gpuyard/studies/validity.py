@@ -36,9 +36,11 @@ def record() -> Record:
     return msgspec.json.decode(files(__package__).joinpath(RECORD).read_bytes(), type=Record)
 
 
-def strip() -> Strip:
-    """Return the record as a strip on a page."""
+def strip() -> Strip | None:
+    """Return the record as a strip on a page; none where nothing was recorded."""
     kept = record()
+    if not kept.checks:
+        return None
     return Strip(
         f"Published results reproduced by this code, recorded {kept.recorded}",
         tuple(
