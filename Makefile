@@ -18,7 +18,7 @@ RUNNABLE := .venv/.gpuyard-runnable
 TESTABLE := .venv/.gpuyard-testable
 LOCKED := pyproject.toml uv.lock | $(filter $(UV_HOME)/%,$(UV))
 
-TYPED := src $(wildcard verification tests/typing)
+TYPED := src $(wildcard benchmarks verification tests/typing)
 
 .PHONY: help
 help: ## List these targets

@@ -1,0 +1,204 @@
+"""What is measured, by name.
+
+A benchmark prepares its inputs, which is not timed, and returns the work, which is. The work tells
+what it did in counts (`Work`), so that a slow run can be told from one that did more.
+
+* ``fill-*``: one experiment of the FGD paper, openb's default trace in the published sequence 42.
+* ``fill-x10-*``: ten times the cluster and the trace: every node ten times over, and ten copies of
+  the sequence interleaved, each beginning a tenth later, so that neighbours in time differ as they
+  do in the original (copies in step would ask for each shape ten times in a row).
+* ``timed-*``: a generated week of the demo's fleet at load 0.9.
+* ``snapshot-*``: single operations of `Snapshot`, many times.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from gpuyard.model.deltas import MixEntry, MixObserved, NodeObserved, PodBound, PodGone
+from gpuyard.model.nodes import Node
+from gpuyard.model.resources import CPU, MEMORY, Resources
+from gpuyard.model.workloads import Assignment, DeviceRequest, PodTemplate, Request, Workload
+from gpuyard.scheduling.mix import typical_mix
+from gpuyard.scheduling.placement import Counted, Placer
+from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.snapshot import Snapshot
+from gpuyard.traces import openb
+from gpuyard.traces.arrivals import in_sequence
+from gpuyard.traces.fleet import DEMO_FLEET
+from gpuyard.traces.generate import generate
+from gpuyard.twin.fill import fill, samples
+from gpuyard.twin.timed import SECOND_NS, Arrival, Setting, run
+
+SEED = 42
+WEEK_NS = 7 * 24 * 3600 * SECOND_NS
+BINDS = 20_000
+GANG_PODS = 512
+GANGS = 20
+MEMORY_BYTES = 8 << 30
+
+
+class Work(NamedTuple):
+    """What a run did; `operations` is what a microsecond per operation is told of."""
+
+    operations: int
+    counted: Counted
+
+
+class Benchmark(NamedTuple):
+    """Something to measure; `prepare` reads its inputs and returns the work."""
+
+    prepare: Callable[[], Callable[[], Work]]
+    needs_data: bool = False
+
+
+class FillInputs(NamedTuple):
+    """An experiment of the *fill* protocol."""
+
+    nodes: tuple[Node, ...]
+    arrivals: tuple[Workload, ...]
+    mix: tuple[MixEntry, ...]
+
+
+def data_folder() -> Path | None:
+    """Return the folder of published data, `None` where the environment names none."""
+    folder = os.environ.get("GPUYARD_DATA")
+    return Path(folder) if folder and (Path(folder) / "openb").is_dir() else None
+
+
+# --- fill
+
+
+def openb_inputs(copies: int = 1) -> FillInputs:
+    """Return openb's default trace and fleet, `copies` times over."""
+    data = data_folder()
+    if data is None:
+        raise FileNotFoundError("GPUYARD_DATA does not name a folder with openb/ in it")
+    pods = openb.load_pods(data / "openb" / "openb_pod_list_default.csv.gz")
+    sequence = openb.load_sequence(data / "fgd_sequences" / "default.json.gz", SEED)
+    nodes_path = data / "openb" / "openb_node_list_gpu_node.csv.gz"
+    nodes = openb.load_nodes(nodes_path, sequence.node_rank)
+    arrivals = in_sequence(pods, sequence)
+    mix = typical_mix(pod.request for pod in pods)
+    if copies == 1:
+        return FillInputs(nodes, arrivals, mix)
+    return FillInputs(
+        tuple(_node_copies(nodes, copies)), tuple(_interleaved(arrivals, copies)), mix
+    )
+
+
+def _node_copies(nodes: Sequence[Node], copies: int) -> Iterator[Node]:
+    """Yield every node `copies` times; the ranks stay a permutation in the same order."""
+    for copy in range(copies):
+        for node in nodes:
+            yield msgspec.structs.replace(
+                node, name=f"{node.name}-{copy}", rank=node.rank * copies + copy
+            )
+
+
+def _interleaved(arrivals: Sequence[Workload], copies: int) -> Iterator[Workload]:
+    """Yield the arrivals of all copies in turn, each copy a part of the sequence later."""
+    count = len(arrivals)
+    for index in range(count):
+        for copy in range(copies):
+            workload = arrivals[(index + copy * count // copies) % count]
+            yield msgspec.structs.replace(
+                workload, key=f"{workload.key}-{copy}", created_ns=index * copies + copy
+            )
+
+
+def _fill(policy: str, copies: int = 1) -> Callable[[], Work]:
+    inputs = openb_inputs(copies)
+
+    def work() -> Work:
+        done = fill(inputs.nodes, inputs.arrivals, inputs.mix, PRESETS[policy], seed=SEED)
+        samples(done)
+        return Work(len(inputs.arrivals), done.counted)
+
+    return work
+
+
+# --- timed
+
+
+def _timed(policy: str) -> Callable[[], Work]:
+    trace = generate(DEMO_FLEET, SEED)
+    arrivals = tuple(Arrival(timed.workload, timed.runtime_ns) for timed in trace.workloads)
+    mix = typical_mix(
+        pod_set.template.request
+        for timed in trace.workloads
+        for pod_set in timed.workload.pod_sets
+        for _ in range(pod_set.count)
+    )
+    setting = Setting(nodes=tuple(DEMO_FLEET), arrivals=arrivals, mix=mix, until_ns=WEEK_NS)
+
+    def work() -> Work:
+        done = run(setting, PRESETS[policy], seed=SEED)
+        return Work(len(arrivals), done.counted)
+
+    return work
+
+
+# --- snapshot
+
+
+def _one_gpu() -> PodTemplate:
+    resources = Resources(((CPU, 4_000), (MEMORY, MEMORY_BYTES)))
+    return PodTemplate(request=Request(resources=resources, devices=DeviceRequest(count=1)))
+
+
+def _demo_snapshot() -> Snapshot:
+    snapshot = Snapshot()
+    for node in DEMO_FLEET:
+        snapshot.apply(NodeObserved(node))
+    snapshot.apply(MixObserved(typical_mix([_one_gpu().request])))
+    return snapshot
+
+
+def _bind_and_unbind() -> Callable[[], Work]:
+    snapshot, template = _demo_snapshot(), _one_gpu()
+    names = [node.name for node in DEMO_FLEET]
+
+    def work() -> Work:
+        for index in range(BINDS):
+            node = names[index % len(names)]
+            snapshot.apply(PodBound(Assignment(pod="pod", template=template, node=node)))
+            snapshot.apply(PodGone("pod"))
+        return Work(2 * BINDS, Counted())
+
+    return work
+
+
+def _gang_undone() -> Callable[[], Work]:
+    snapshot, template = _demo_snapshot(), _one_gpu()
+    placer = Placer(snapshot, PRESETS["fgd"], np.random.default_rng(SEED))
+    gang = [(f"pod-{index}", template) for index in range(GANG_PODS)]
+
+    def work() -> Work:
+        for _ in range(GANGS):
+            with snapshot.trial():
+                assert placer.place_all(gang), "the gang fits the empty fleet exactly"
+        assert not snapshot.bookings
+        return Work(GANGS * GANG_PODS, placer.counted)
+
+    return work
+
+
+FILL_POLICIES = ("fgd", "best-fit", "dot-product", "packing", "clustering", "random")
+TIMED_POLICIES = ("kube", "kube-most-allocated", "fgd")
+
+BENCHMARKS: dict[str, Benchmark] = {
+    **{f"fill-{name}": Benchmark(partial(_fill, name), True) for name in FILL_POLICIES},
+    **{
+        f"fill-x10-{name}": Benchmark(partial(_fill, name, 10), True)
+        for name in ("fgd", "best-fit")
+    },
+    **{f"timed-{name}": Benchmark(partial(_timed, name)) for name in TIMED_POLICIES},
+    "snapshot-bind": Benchmark(_bind_and_unbind),
+    "snapshot-gang": Benchmark(_gang_undone),
+}
