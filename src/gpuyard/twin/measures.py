@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gpuyard.model.resources import CPU, MEMORY
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, Request, Workload
+from gpuyard.scheduling.feasibility.devices import side_by_side
 from gpuyard.scheduling.fleet import CPU_COLUMN, MEMORY_COLUMN
 from gpuyard.scheduling.fragmentation import MixTable
 from gpuyard.scheduling.snapshot import Snapshot
@@ -146,7 +147,7 @@ def fragment(table: MixTable) -> Measure:
     return measure
 
 
-def unreachable(requests: Iterable[Request]) -> Measure:
+def unreachable(requests: Iterable[Request], models: Mapping[str, int]) -> Measure:
     """Return the measure of what lacks nothing but CPU or memory, for pods like `requests`."""
     counts = Counter(
         (
@@ -154,18 +155,27 @@ def unreachable(requests: Iterable[Request]) -> Measure:
             request.resources.get(MEMORY),
             request.devices.count,
             request.devices.milli,
+            request.devices.models,
         )
         for request in requests
         if request.devices
     )
     classes = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:CLASSES_MAX]
-    asked = np.array([key for key, _ in classes], dtype=np.int64).reshape(-1, 4)
+    asked = np.array([key[:4] for key, _ in classes], dtype=np.int64).reshape(-1, 4)
+    allowed = np.array(  # [model, class]; the last row is NO_MODEL
+        [
+            [not names or model in names for (*_, names), _ in classes]
+            for model in (*sorted(models, key=models.__getitem__), None)
+        ],
+        dtype=np.bool_,
+    )
     asked_cpu, asked_memory, count, milli = asked.T
     weights = np.array([weight for _, weight in classes], dtype=np.float64)
     weights /= max(weights.sum(), 1.0)
 
-    def measure(cpu: IntArray, memory: IntArray, left: IntArray, model: IntArray) -> FloatArray:  # noqa: ARG001
-        fits = (left[:, :, None] >= milli).sum(axis=1) >= count  # [row, class]
+    def measure(cpu: IntArray, memory: IntArray, left: IntArray, model: IntArray) -> FloatArray:
+        will_do = (left[:, :, None] >= milli) & allowed[model]  # [row, device, class]
+        fits = will_do.sum(axis=1) >= count  # [row, class]
         suffices = (cpu[:, None] >= asked_cpu) & (memory[:, None] >= asked_memory)
         lacking: FloatArray = ((fits & ~suffices) @ weights) * left.sum(axis=1)
         return lacking
@@ -187,7 +197,7 @@ def pods_that_fit(request: Request, models: Mapping[str, int]) -> Measure:
             pods = np.minimum(pods, memory // memory_asked)
         if devices:
             usable = np.where(np.isin(model, codes), left, 0) if devices.models else left
-            pods = np.minimum(pods, (usable >= devices.milli).sum(axis=1) // devices.count)
+            pods = np.minimum(pods, side_by_side(usable, devices))
         return pods.astype(np.float64)
 
     return measure
@@ -253,7 +263,9 @@ class Meter:
     def timeline(self, end_ns: int) -> Timeline:
         """Return the notes, closed by a row at `end_ns`."""
         snapshot, states = self._snapshot, self._states
-        whole = np.array(self._rows or [(0, 0, 0, 0)], dtype=np.int64).T
+        if not self._rows:  # nothing ever happened
+            self.note(0)
+        whole = np.array(self._rows, dtype=np.int64).T
         requests = (
             pod_set.template.request
             for workload in self._workloads
@@ -270,7 +282,7 @@ class Meter:
             useful_milli=_closed(whole[2]),
             waiting_milli=_closed(whole[3]),
             fragment_milli=_closed(states.totals(fragment(table))),
-            unreachable_milli=_closed(states.totals(unreachable(requests))),
+            unreachable_milli=_closed(states.totals(unreachable(requests, snapshot.fleet.models))),
             largest_gang=_closed(gang.astype(np.int64)),
         )
 
