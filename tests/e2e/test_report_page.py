@@ -6,39 +6,19 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from gpuyard.twin.page import render
+from tests.browser import (
+    COLOURS,
+    FLAGS,
+    THEMES,
+    WIDTHS_PX,
+    Visit,
+    assert_prints,
+    assert_readable,
+    shade,
+)
 from tests.page_example import example_page
 
 pytestmark = pytest.mark.tier("browser")
-
-WIDTHS_PX = (1280, 768, 390, 320)
-THEMES = ("light", "dark")
-FLAGS = (
-    "--no-sandbox",  # tests may run as root; the page is our own
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-VISIBLE_DRAWINGS = """() => [...document.querySelectorAll('svg.drawing')]
-  .filter(svg => svg.getBoundingClientRect().width > 0)
-  .map(svg => ({
-    plot: svg.closest('figure').id,
-    strokes: [...svg.querySelectorAll('path.line, rect.bar, path.marker')]
-      .map(shape => shape.getBBox()).map(box => [box.width, box.height]),
-    words: [...svg.querySelectorAll('text')].map(text => {
-      const box = text.getBoundingClientRect();
-      const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
-      return {text: text.textContent, size: parseFloat(getComputedStyle(text).fontSize) * scale,
-              left: box.left, right: box.right};
-    }),
-  }))"""
-COLOURS = """() => {
-  const style = getComputedStyle(document.body);
-  return [style.backgroundColor, style.color];
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +37,6 @@ def browser(chromium):
         browser.close()
 
 
-class Visit:
-    """The report opened in a window, and what the browser had to say about it."""
-
-    def __init__(self, browser, report, **options):
-        self.complaints, self.requests = [], []
-        self.page = browser.new_page(**options)
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.address = report.as_uri()
-        self.page.goto(self.address)
-
-
 @pytest.fixture
 def visit(browser, report):
     """Open the report with a window of this width and theme."""
@@ -85,28 +52,12 @@ def visit(browser, report):
         one.page.close()
 
 
-def shade(colour):
-    """Mean of red, green and blue."""
-    return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
-
-
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("width", WIDTHS_PX)
 def test_everything_is_drawn_and_can_be_read(visit, width, theme):
     seen = visit(width, theme)
-    drawings = seen.page.evaluate(VISIBLE_DRAWINGS)
     plots = [block.id for block in example_page().blocks if hasattr(block, "series")]
-    assert [drawing["plot"] for drawing in drawings] == plots
-    for drawing in drawings:
-        assert drawing["strokes"]
-        assert all(wide > 0 or high > 0 for wide, high in drawing["strokes"]), drawing["plot"]
-        for word in drawing["words"]:
-            assert word["size"] >= 10, word
-            assert word["left"] >= -1, word
-            assert word["right"] <= width + 1, word
-    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
-    assert seen.complaints == []
-    assert seen.requests == [seen.address]
+    assert_readable(seen, width, plots)
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -163,14 +114,7 @@ def test_without_scripts_everything_is_still_there(browser, report):
 
 def test_it_prints_with_its_folds_open(visit):
     seen = visit(theme="dark")
-    pdf = seen.page.pdf(format="A4")
-    assert len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf)) >= 3
-    seen.page.emulate_media(media="print")
-    assert seen.page.locator("#row-training").is_visible()
-    paper, ink = seen.page.evaluate(COLOURS)
-    assert shade(ink) < 60
-    assert paper == "rgba(0, 0, 0, 0)"
-    assert seen.complaints == []
+    assert assert_prints(seen, "#row-training") >= 3
 
 
 def test_the_security_policy_stops_what_is_smuggled_in(browser, report, tmp_path):

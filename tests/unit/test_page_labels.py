@@ -52,6 +52,9 @@ def test_more_names_than_room_share_it():
             "MostAllocated, whole gangs", 110, ("MostAllocated,", "whole gangs"), id="even"
         ),
         pytest.param("Fine-tuning, 1 node", 90, ("Fine-tuning,", "1 node"), id="no widow"),
+        pytest.param(
+            "kube-most-allocated", 90, ("kube-most-", "allocated"), id="one word, at a hyphen"
+        ),
         pytest.param("", 50, ("",), id="empty"),
     ],
 )

@@ -108,6 +108,17 @@ def test_a_page_lists_everything_once():
         assert known in text_of_page
 
 
+def test_one_load_is_no_sweep():
+    swept = page(
+        findings(*constant(), *constant(load=0.5), loads=(0.5, 0.9)), command="c", version="v"
+    )
+    assert "at loads from 0.5 to 0.9: " in swept.subtitle
+    single = page(findings(*constant()), command="c", version="v")
+    plots = [{block.id for block in made.blocks} for made in (swept, single)]
+    assert plots[0] - plots[1] == {"load", "sweep-useful", "sweep-wait"}
+    assert plots[1] < plots[0]
+
+
 def test_the_strip_is_the_record(monkeypatch):
     checks = (
         Check(name="a paper", result="5 of 5", is_met=True, command="python -m one"),

@@ -72,7 +72,7 @@ def page(findings: Findings, *, command: str, version: str) -> Page:
         blocks=(
             *_over_time(findings),
             *_waits(findings),
-            *_sweep(findings),
+            *(_sweep(findings) if lowest < highest else ()),  # a line needs two points
             Heading("rows", "Rows behind the numbers"),
             _useful_rows(findings),
             _wait_rows(findings),

@@ -137,8 +137,7 @@ def _over_time(
     series = []
     for role, replay in zip(ROLES, replays, strict=False):
         points = [one for one in replay.samples if isinstance(one, TimedSample)]
-        x = tuple(one.at_s for one in points)
-        series.append(Series(name=replay.policy, role=role, x=x, y=tuple(map(value, points))))
+        series.append(Series(name=replay.policy, role=role, **_steps(points, value)))
     return LinePlot(
         id=plot_id,
         title=title,
@@ -149,6 +148,15 @@ def _over_time(
         y_unit=unit,
         rows="counts",
     )
+
+
+def _steps(
+    points: Sequence[TimedSample], value: Callable[[TimedSample], float]
+) -> dict[str, tuple[float, ...]]:
+    """Return x and y of a line that keeps each value until the next instant."""
+    x = [one.at_s for one in points for _ in range(2)][1:]
+    y = [value(one) for one in points for _ in range(2)][:-1]
+    return {"x": tuple(x), "y": tuple(y)}
 
 
 def _counts(replays: Sequence[Replay]) -> Table:

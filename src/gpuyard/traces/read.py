@@ -28,7 +28,17 @@ OUR_COLUMN = "gpus"
 
 
 def read_trace(nodes_path: FilePath, pods_path: FilePath) -> Trace:
-    """Return the fleet and what arrives at it; the trace is named after the pod list."""
+    """Return the fleet and what arrives at it; the trace is named after the pod list.
+
+    Files are openb's or our own tables, plain or gzip; CPU is in thousandths, memory in bytes,
+    instants and durations in nanoseconds, whatever the files count in.
+
+    Raises
+    ------
+    TraceError
+        where a file cannot be used, with its line and what to do.
+
+    """
     nodes = load_fleet(nodes_path)
     workloads = load_workloads(pods_path, nodes)
     return Trace(Path(pods_path).name.partition(".")[0], nodes, workloads)

@@ -85,7 +85,10 @@ def fill(
 
 
 def samples(run: FillRun) -> tuple[Sample, ...]:
-    """Return the published curves: every value rounded to 0.01 first, then averaged per percent."""
+    """Return the published curves, in percent.
+
+    Every value is rounded to 0.01 first, then averaged over the arrivals of each percent.
+    """
     total = run.devices * WHOLE_DEVICE_MILLI
     if not total or not len(run.placed):
         return ()

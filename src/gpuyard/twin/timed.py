@@ -72,7 +72,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything measured in one run."""
+    """Everything measured in one run; instants are nanoseconds, amounts thousandths of a device."""
 
     nodes: int
     devices: int

@@ -17,11 +17,18 @@ def text_width(text: str, font_px: float) -> float:
 
 
 def wrap(text: str, width_px: float, font_px: float) -> tuple[str, ...]:
-    """Return `text` in one line, or in two of about the same width; what is too long ends in …."""
-    words = text.split(" ")
+    """Return `text` in one line, or in two of about the same width; what is too long ends in ….
+
+    A single word is broken after a hyphen, if it has one.
+    """
+    joint = " " if " " in text else "-"
+    words = text.split(joint)
     if len(words) == 1 or text_width(text, font_px) <= width_px:
         return (shortened(text, width_px, font_px),)
-    halves = ((" ".join(words[:cut]), " ".join(words[cut:])) for cut in range(1, len(words)))
+    halves = (
+        (joint.join(words[:cut]) + joint.strip(), joint.join(words[cut:]))
+        for cut in range(1, len(words))
+    )
     evenly = min(halves, key=lambda half: max(text_width(line, font_px) for line in half))
     return tuple(shortened(line, width_px, font_px) for line in evenly)
 
