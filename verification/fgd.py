@@ -137,7 +137,8 @@ def worst_difference(curve: Iterable[Sample], expected: dict[str, tuple[float, .
         for measure in MEASURES
         for point in POINTS
     ]
-    return max(differences)
+    worst = float(np.max(differences))
+    return float("inf") if np.isnan(worst) else worst
 
 
 def compare(
@@ -200,10 +201,14 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m verification.fgd", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--traces", help="comma-separated names (default: all published)")
-    parser.add_argument("--seeds", help="comma-separated numbers (default: 42 to 51)")
+    parser.add_argument("--seeds", type=_numbers, help="comma-separated (default: 42 to 51)")
     parser.add_argument("--random", action="store_true", help="also the random policy")
     parser.add_argument("--ties", action="store_true", help="also the negative control")
     return parser.parse_args(argv)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -220,7 +225,10 @@ def main(argv: list[str] | None = None) -> int:
     if unknown:
         print(f"verification.fgd: no published results for {', '.join(unknown)}; known: {known}")
         return 2
-    seeds = [int(seed) for seed in arguments.seeds.split(",")] if arguments.seeds else SEEDS
+    seeds = arguments.seeds or tuple(SEEDS)
+    if beyond := sorted(set(seeds) - set(SEEDS)):
+        print(f"verification.fgd: no published results for seeds {beyond}; known: {[*SEEDS]}")
+        return 2
     missed = 0
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
