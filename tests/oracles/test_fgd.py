@@ -94,10 +94,10 @@ def test_a_trace_without_published_results_runs(data_dir, trace, policy):
     filled = fill(nodes, arrivals[:SHORT], mix, PRESETS[policy], seed=42)
     assert filled.devices == 6212
     assert len(filled.placed) == SHORT
-    assert filled.placed.mean() > 0.99  # as yet nearly everything fits
+    assert filled.placed.mean() > 0.95  # as yet most fit under any policy
     curve = samples(filled)
     assert [at.arrived_pct for at in curve] == list(range(len(curve)))
-    assert curve[-1].allocated_pct == pytest.approx(curve[-1].arrived_pct, abs=0.5)
+    assert curve[-1].allocated_pct == pytest.approx(curve[-1].arrived_pct, abs=3)
 
 
 def test_every_pod_list_is_either_compared_or_run(data_dir):
