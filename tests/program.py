@@ -20,7 +20,8 @@ FOREIGN = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "PYTHONUNBUFFERED", "P
 FORKING = """
 import json, os, sys, tempfile
 from gpuyard.cli import demo, main, replay
-from gpuyard.studies import demo_page, replay_page
+from gpuyard.studies.demo import page as demo_page
+from gpuyard.studies.replay import page as replay_page
 
 for line in sys.stdin:
     folder, args = json.loads(line)

@@ -1,7 +1,7 @@
 """Weeks of a demo made by hand: the figures are chosen, nothing was lived through."""
 
-from gpuyard.studies.demo import CONTENDERS, Scenario, Wait, Week
-from gpuyard.studies.findings import Findings
+from gpuyard.studies.demo.findings import Findings
+from gpuyard.studies.demo.weeks import CONTENDERS, Scenario, Wait, Week
 
 DEFAULT, WHOLE, OURS = CONTENDERS
 

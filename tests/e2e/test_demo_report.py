@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from gpuyard.studies import validity
-from gpuyard.studies.demo_page import page
+from gpuyard.studies.demo.page import page
 from gpuyard.studies.validity import Check, Record
 from gpuyard.twin.page import render
 from tests.browser import COLOURS, FLAGS, THEMES, Visit, assert_prints, assert_readable, shade

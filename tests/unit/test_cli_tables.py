@@ -8,7 +8,7 @@ from rich.console import Console
 
 from gpuyard.cli import demo, output, replay
 from gpuyard.cli.replay import MARKS_PCT
-from gpuyard.studies.replay import Replay, TimedSample, Waits
+from gpuyard.studies.replay.runs import Replay, TimedSample, Waits
 from gpuyard.twin.fill import Sample
 from tests.small_weeks import CONTENDERS, findings, week
 

@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from gpuyard.studies import demo
-from gpuyard.studies.demo import CONTENDERS, Scenario, Task, Week, scenario, tasks, weeks
+from gpuyard.studies.demo import weeks as demo
+from gpuyard.studies.demo.weeks import CONTENDERS, Scenario, Task, Week, scenario, tasks, weeks
 from gpuyard.traces.fleet import parse_fleet
 from gpuyard.traces.generate import generate
 from tests.program import run
@@ -18,7 +18,7 @@ DAYS = 0.2  # 4.8 hours: the last hour of the columns is the fourth
 TINY = Scenario(fleet=FLEET, days=DAYS, loads=(0.6, 1.2), main_load=1.2, seeds=(1, 2))
 PRINT_WEEKS = """
 import sys, msgspec
-from gpuyard.studies.demo import Scenario, weeks
+from gpuyard.studies.demo.weeks import Scenario, weeks
 tiny = Scenario(fleet="2x8xH100+1x8xL4", days=0.2, loads=(1.2,), main_load=1.2, seeds=(1,))
 sys.stdout.write(msgspec.json.encode(list(weeks(tiny))).decode())
 """

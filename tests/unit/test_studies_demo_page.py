@@ -2,8 +2,9 @@
 
 import pytest
 
-from gpuyard.studies import demo_page, validity
-from gpuyard.studies.demo_page import page, sentences
+from gpuyard.studies import validity
+from gpuyard.studies.demo import page as demo_page
+from gpuyard.studies.demo.page import page, sentences
 from gpuyard.studies.validity import Check, Record
 from gpuyard.twin.page import render
 from tests.small_weeks import CONTENDERS, DEFAULT, OURS, WHOLE, constant, findings, week

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpuyard.studies.findings import Spread, mean_gang, spread, useful, waits_of
+from gpuyard.studies.demo.findings import Spread, mean_gang, spread, useful, waits_of
 from tests.small_weeks import DEFAULT, OURS, WHOLE, constant, findings, week
 
 

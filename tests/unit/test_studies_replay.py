@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from gpuyard.scheduling.presets import preset
-from gpuyard.studies import replay as study
-from gpuyard.studies.replay import Task, TimedSample, load_inputs, named_policy, replay
-from gpuyard.studies.replay_page import SERIES_MAX, page
+from gpuyard.studies.replay import runs as study
+from gpuyard.studies.replay.page import SERIES_MAX, page
+from gpuyard.studies.replay.runs import Task, TimedSample, load_inputs, named_policy, replay
 from gpuyard.traces.trace import TraceError
 from gpuyard.twin.page import render
 from gpuyard.twin.page.content import LinePlot, Table

@@ -10,7 +10,7 @@ from gpuyard.cli import output
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gpuyard.studies.findings import Findings
+    from gpuyard.studies.demo.findings import Findings
     from gpuyard.twin.page.content import Sentence
 
 
@@ -72,8 +72,8 @@ def command(
     64 nodes with 512 H100, A100 and L4 GPUs: training gangs, fine-tuning, inference, notebooks
     and batch, at several loads and seeds, in virtual time, over all cores; about a minute.
     """
-    from gpuyard.studies import demo as study
-    from gpuyard.studies.findings import Findings
+    from gpuyard.studies.demo import weeks as study
+    from gpuyard.studies.demo.findings import Findings
     from gpuyard.traces.fleet import parse_fleet
 
     output.check_writable(to)
@@ -91,6 +91,8 @@ def command(
         output.write(msgspec.json.format(msgspec.json.encode(weeks), indent=2).decode() + "\n", to)
     elif form == "html":
         output.write(_as_page(findings), to)
+        if to is not None:
+            _draw_sentences(findings, output.console(no_color=no_color))
     else:
         console = output.console(no_color=no_color)
         with console.capture() as captured:
@@ -99,15 +101,14 @@ def command(
 
 
 def _as_page(findings: "Findings") -> str:
-    from gpuyard.studies.demo_page import page
+    from gpuyard.studies.demo.page import page
     from gpuyard.twin.page import render
 
     return render(page(findings, command=output.command_line(), version=output.version()))
 
 
-def _draw(findings: "Findings", console: "Console") -> None:
-    from gpuyard.studies.demo_page import sentences
-    from gpuyard.studies.findings import mean_gang, useful, waits_of
+def _draw_sentences(findings: "Findings", console: "Console") -> None:
+    from gpuyard.studies.demo.page import sentences
 
     scenario = findings.scenario
     week = findings.weeks[0]
@@ -118,7 +119,14 @@ def _draw(findings: "Findings", console: "Console") -> None:
     )
     for sentence in sentences(findings):
         console.print(f"• {_plain(sentence)}")
+
+
+def _draw(findings: "Findings", console: "Console") -> None:
+    from gpuyard.studies.demo.findings import mean_gang, useful, waits_of
+
+    _draw_sentences(findings, console)
     console.print()
+    scenario = findings.scenario
     kinds = findings.kinds
     grid = output.table(
         [("policy", False), *((kind, True) for kind in kinds), ("held GPU-h", True)],

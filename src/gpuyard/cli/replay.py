@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gpuyard.model.policy import TieBreak
-    from gpuyard.studies.replay import Protocol, Replay
+    from gpuyard.studies.replay.runs import Protocol, Replay
 
 MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, where they occur
 
@@ -120,8 +120,8 @@ def command(
     is: how full does the fleet become before fragments stop it? In the timed protocol workloads
     wait, run and end: who waits how long?
     """
-    from gpuyard.studies import replay as study
     from gpuyard.studies.cores import over_cores
+    from gpuyard.studies.replay import runs as study
 
     if sequence_path is not None and protocol == "timed":
         raise click.UsageError(
@@ -161,7 +161,7 @@ def _names(policy_name: str | None, compare: str | None, form: str) -> list[str]
     if twice:
         raise click.UsageError(f"--compare names {twice[0]!r} twice; name each policy once")
     if form == "html":
-        from gpuyard.studies.replay_page import SERIES_MAX
+        from gpuyard.studies.replay.page import SERIES_MAX
 
         if len(names) > SERIES_MAX:
             raise click.UsageError(
@@ -176,7 +176,7 @@ def _answer(
     if form == "csv":
         output.write(_as_csv(replays), to)
     elif form == "html":
-        from gpuyard.studies.replay_page import page
+        from gpuyard.studies.replay.page import page
         from gpuyard.twin.page import render
 
         made_by = {"command": output.command_line(), "version": output.version()}

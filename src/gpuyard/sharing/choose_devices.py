@@ -17,9 +17,7 @@ import numpy as np
 
 def best_fit(left_milli: Sequence[int], count: int, milli: int) -> tuple[int, ...] | None:
     """Return the `count` fullest devices that have `milli` left, the first among equals."""
-    fitting = sorted(
-        (left, index) for index, left in enumerate(left_milli) if left >= milli
-    )
+    fitting = sorted((left, index) for index, left in enumerate(left_milli) if left >= milli)
     if len(fitting) < count:
         return None
     return tuple(sorted(index for _, index in fitting[:count]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from gpuyard.studies.replay import Replay, TimedSample
+from gpuyard.studies.replay.runs import Replay, TimedSample
 from gpuyard.twin.fill import Sample
 from gpuyard.twin.page.content import (
     Block,

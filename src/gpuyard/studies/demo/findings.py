@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from gpuyard.studies.demo import Contender, Scenario, Wait, Week
+from gpuyard.studies.demo.weeks import Contender, Scenario, Wait, Week
 
 NO_GAIN_PCT = 1.0  # of the useful GPU-hours: below it nothing was gained
 WORSE_S = 60.0  # a mean wait that grew by less is nobody's loss

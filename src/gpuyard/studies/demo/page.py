@@ -1,0 +1,187 @@
+"""The demo's report: five sentences, plots, the rows behind them, and what is not modelled."""
+
+from gpuyard.studies.demo.findings import Findings, mean_gang, useful, waits_of
+from gpuyard.studies.demo.plots import over_time, sweep, waits
+from gpuyard.studies.demo.rows import (
+    count,
+    gang_rows,
+    loads_of,
+    over_seeds,
+    signed,
+    span,
+    sweep_rows,
+    useful_rows,
+    wait_rows,
+)
+from gpuyard.studies.demo.weeks import PRICE_SOURCE, PROBE, Contender
+from gpuyard.studies.validity import strip
+from gpuyard.twin.page.content import Figure, Heading, Page, Sentence, Source
+
+NOT_MODELLED = tuple(
+    " ".join(paragraph.split())
+    for paragraph in """
+    Queues, quota, fair share, preemption and scaling: placement and gangs only, for everybody.
+
+    Speed by place: a workload runs as long wherever it lands, whatever the network between its
+    nodes; CPU, memory and GPU shares are granted as asked.
+
+    The latency of decisions, image pulls and weight loading: a pod starts the moment it is bound.
+
+    Failures of nodes and GPUs, workloads that are sent again after they failed, people who give up
+    waiting.
+
+    Services that scale by their queues: replicas come and go by the clock.
+
+    What else an incomplete gang does: its members give up after 600 s (torchrun's rendezvous) and
+    come back after 10 s to 6 min (Kubernetes' Job controller), without end.
+
+    Real weeks: sizes, run times and arrivals follow published figures where there are any, and
+    assumptions where there are none; docs/reference/traces.md names each.
+    """.strip().split("\n\n")
+)
+
+
+def page(findings: Findings, *, command: str, version: str) -> Page:
+    """Return the report of a demo."""
+    scenario = findings.scenario
+    first = findings.weeks[0]
+    names = "; ".join(one.name for one in scenario.contenders)
+    seeds = ", ".join(str(seed) for seed in scenario.seeds)
+    lowest, highest = min(scenario.loads), max(scenario.loads)
+    loads = f"loads from {lowest:g} to {highest:g}" if lowest < highest else f"load {lowest:g}"
+    return Page(
+        title=f"A week on {first.gpus} GPUs: what placement is worth",
+        subtitle=(
+            f"The same generated weeks under three ways to place them, in virtual time, at "
+            f"{loads}: {names}."
+        ),
+        sentences=sentences(findings),
+        strip=strip(),
+        blocks=(
+            *over_time(findings),
+            *waits(findings),
+            *(sweep(findings) if lowest < highest else ()),  # a line needs two points
+            Heading("rows", "Rows behind the numbers"),
+            useful_rows(findings),
+            wait_rows(findings),
+            gang_rows(findings),
+            sweep_rows(findings),
+        ),
+        not_modelled=NOT_MODELLED,
+        source=Source(
+            command=command,
+            version=version,
+            seeds=f"seeds {seeds}: means, bands from the smallest to the largest"
+            if len(scenario.seeds) > 1
+            else f"seed {seeds}",
+            inputs=(f"generated weeks for {scenario.fleet}", f"prices: {PRICE_SOURCE}"),
+        ),
+    )
+
+
+def sentences(findings: Findings) -> tuple[Sentence, ...]:
+    """Return the five sentences that a manager reads, which the terminal prints as well."""
+    default = findings.peers[0]
+    return (
+        _worth(findings, default),
+        _training(findings, default),
+        _gang(findings, default),
+        _worse(findings),
+        _no_gain(findings),
+    )
+
+
+def _worth(findings: Findings, peer: Contender) -> Sentence:
+    hours = findings.gain(peer, useful)
+    money = findings.gain(peer, lambda week: week.usd)
+    more = "fewer" if hours.mean < 0 else "more"
+    whose = "Packing and whole gangs bring it, whoever does them: see the last line."
+    return Sentence(
+        (
+            "gpuyard does ",
+            Figure(count(abs(hours.mean)), "rows-useful"),
+            f" {more} GPU-hours of work a week than {peer.name}, worth ",
+            Figure(f"${count(abs(money.mean))}", "rows-useful"),
+            ".",
+        ),
+        f"At load {findings.scenario.main_load:g}{over_seeds(findings, hours)}. {PRICE_SOURCE}."
+        + (f" {whose}" if hours.mean > 0 else ""),
+    )
+
+
+def _training(findings: Findings, peer: Contender) -> Sentence:
+    if "training" not in findings.kinds:
+        return Sentence(("These weeks have no training job over several nodes.",))
+    before, after = (findings.spread(one, waits_of("training")) for one in (peer, findings.ours))
+    held = findings.spread(peer, lambda week: week.held_gpu_h)
+    return Sentence(
+        (
+            "A training job over several nodes waits ",
+            Figure(span(after.mean), "row-training"),
+            " instead of ",
+            Figure(span(before.mean), "row-training"),
+            ".",
+        ),
+        f"Means. Under {peer.name}, members that wait for the rest of their gang hold "
+        f"{count(held.mean)} GPU-hours a week for nothing.",
+    )
+
+
+def _gang(findings: Findings, peer: Contender) -> Sentence:
+    low = min(findings.scenario.loads)
+    per_pod = PROBE.devices.count if PROBE.devices else 0
+    after, before = (
+        findings.spread(one, mean_gang, low).mean * per_pod for one in (findings.ours, peer)
+    )
+    if not after and not before:
+        return Sentence(("No node with eight free H100 was there at any time, under either.",))
+    return Sentence(
+        (
+            f"At load {low:g} the largest H100 gang that could start at any time has ",
+            Figure(f"{after:.0f} GPUs", "rows-gang"),
+            " instead of ",
+            Figure(f"{before:.0f}", "rows-gang"),
+            ".",
+        ),
+        "Whole nodes of eight, mean over the week; at higher loads all that is free is taken.",
+    )
+
+
+def _worse(findings: Findings) -> Sentence:
+    peer = findings.peers[0]
+    losses = findings.losers(peer)
+    if not losses:
+        return Sentence((f"No class of workload waits longer than under {peer.name}.",))
+    worst, others = losses[0], ", ".join(loss.kind for loss in losses[1:])
+    return Sentence(
+        (
+            f"Who pays: {worst.kind} workloads wait ",
+            Figure(span(worst.after_s), f"row-{worst.kind}", "worse"),
+            " instead of ",
+            Figure(span(worst.before_s), f"row-{worst.kind}"),
+            ".",
+        ),
+        f"Mean at load {findings.scenario.main_load:g}, against {peer.name}."
+        + (f" Also longer: {others}." if others else ""),
+    )
+
+
+def _no_gain(findings: Findings) -> Sentence:
+    closest = findings.peers[-1]
+    none, lost = findings.loads_without_gain(closest), findings.loads_with_loss(closest)
+    hours = findings.gain(closest, useful)
+    note = (
+        f"At load {findings.scenario.main_load:g}: {signed(hours.mean)} GPU-hours a week"
+        f"{over_seeds(findings, hours)}."
+    )
+    if lost:
+        where = Figure(loads_of(lost), "rows-sweep", "worse")
+        return Sentence((f"Against {closest.name} we lose GPU-hours at load ", where, "."), note)
+    if len(none) == len(findings.scenario.loads):
+        words = f"Against {closest.name} we gain no GPU-hours at any load: placement alone is "
+        return Sentence((words, Figure("even", "rows-sweep"), "."), note)
+    if not none:
+        words = f"Against {closest.name} we gain GPU-hours at "
+        return Sentence((words, Figure("every load", "rows-sweep"), "."), note)
+    where = Figure(loads_of(none), "rows-sweep")
+    return Sentence((f"Against {closest.name} there is nothing to gain at load ", where, "."), note)
