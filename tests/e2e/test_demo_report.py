@@ -53,7 +53,7 @@ def reports(tmp_path_factory):
     }
     for name, args in asked.items():
         done = run(*args, "-o", "html", "--to", f"{name}.html", cwd=folder)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert (done.returncode, done.stderr) == (0, "")
     written = {path.name for path in folder.iterdir()}
     assert written == {"nodes.csv", "pods.csv", "demo.html", "fill.html", "timed.html"}
     return {name: folder / f"{name}.html" for name in asked}

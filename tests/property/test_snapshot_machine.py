@@ -57,7 +57,7 @@ from gpuyard.scheduling.snapshot import Snapshot, SnapshotError
 NIC = "example.com/nic"
 GIB = 2**30
 POLICIES = ("fgd", "best-fit", "kube", "clustering")
-NAMES = tuple(f"n{index}" for index in range(5))
+NAMES = tuple(f"n{index}" for index in range(8))
 
 
 # --- What may happen: few values, so that they meet ---------------------------------------------
@@ -358,7 +358,7 @@ class Machine(RuleBasedStateMachine):
         self.snapshot = Snapshot()
         self.truth = Truth()
         self.templates = []
-        self.trials = []  # manager, trial, the truth and the facts before it
+        self.trials = []  # context, trial, the truth and the facts before it
         self.count = 0
         self.now_ns = 0
         self.placers = {
@@ -371,14 +371,14 @@ class Machine(RuleBasedStateMachine):
         }
 
     def teardown(self):
-        for manager, *_ in reversed(self.trials):
-            manager.__exit__(None, None, None)
+        for context, *_ in reversed(self.trials):
+            context.__exit__(None, None, None)
         self.patches.close()
 
     # -- what happens
 
     @initialize(
-        fleet=st.lists(nodes, min_size=2, max_size=5, unique_by=lambda node: node.name),
+        fleet=st.lists(nodes, min_size=3, max_size=8, unique_by=lambda node: node.name),
         mix=mixes,
         plain=st.lists(plain_templates, min_size=1, max_size=3),
         picky=st.lists(templates, max_size=2),
@@ -512,9 +512,9 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.trials) < 3)
     @rule()
     def begin_trial(self):
-        manager = self.snapshot.trial()
-        trial = manager.__enter__()
-        self.trials.append((manager, trial, self.truth.copy(), facts(self.snapshot)))
+        context = self.snapshot.trial()
+        trial = context.__enter__()
+        self.trials.append((context, trial, self.truth.copy(), facts(self.snapshot)))
 
     @precondition(lambda self: self.trials)
     @rule(keep=st.booleans())
@@ -548,10 +548,10 @@ class Machine(RuleBasedStateMachine):
         return self.now_ns
 
     def _end_trial(self, *, keep):
-        manager, trial, truth, before = self.trials.pop()
+        context, trial, truth, before = self.trials.pop()
         if keep:
             trial.keep()
-        manager.__exit__(None, None, None)
+        context.__exit__(None, None, None)
         if not keep:
             self.truth = truth
             assert facts(self.snapshot) == before

@@ -133,6 +133,12 @@ def test_what_is_remembered_is_bounded_and_never_wrong(monkeypatch):
         assert len(snapshot.fragments._known) <= 4  # the nodes asked about at once
 
 
+def test_states_that_differ_only_in_cpu_are_told_apart():
+    nodes = [node(f"n{cpu}", cpu, "AA") for cpu in (999, 1000, 1001, 3999, 4000)]
+    snapshot = snapshot_of(*nodes, mix=[(HALF, 0.5), (PAIR, 0.5)])
+    assert snapshot.fragments.milli.tolist() == [2000, 1000, 1000, 1000, 0]
+
+
 def test_an_empty_cluster_has_no_fragments():
     assert snapshot_of(mix=[(HALF, 1.0)]).fragments.milli.tolist() == []
 

@@ -187,6 +187,16 @@ def test_leaving_and_parking_again(yard):
     assert parking.woken() == ["u"]
 
 
+def test_a_row_that_was_taken_over_is_counted_anew(yard):
+    snapshot, parking = yard
+    park(parking, "large", template(10**6))
+    snapshot.apply(PodGone("pod-0"))
+    assert parking.woken() == []
+    parking.leave("large")
+    park(parking, "w", ONE_GPU)
+    assert parking.may_fit("w")
+
+
 def test_a_row_that_was_taken_over_forgets_what_it_needed(yard):
     snapshot, parking = yard
     park(parking, "w", template(100, 2, models="A", memory=5))

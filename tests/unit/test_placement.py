@@ -212,6 +212,19 @@ def test_rows_are_dropped_beyond_the_limit_the_oldest_first():
     assert placer.counted.rows_built == 4
 
 
+@pytest.mark.parametrize("policy", ["fgd", "best-fit", "clustering", "kube-most-allocated"])
+def test_a_row_grows_with_the_fleet(policy):
+    """Scores of before are not taken for those of the longer row, which begins with zeros."""
+    share = template(0, 1, milli=500)
+    nodes = [node(f"n{index}", gpus="AA", rank=index) for index in range(30)]
+    snapshot = snapshot_of(*nodes, pods=[("n7", share)], mix=[(share.request, 1.0)])
+    placer = placer_of(snapshot, policy)
+    shape = snapshot.shape(share)
+    assert snapshot.nodes[placer.choose(shape).slot].name == "n7"
+    snapshot.apply(NodeObserved(node("new", gpus="AA", rank=99)))
+    assert snapshot.nodes[placer.choose(shape).slot].name == "n7"
+
+
 def test_choosing_changes_nothing():
     snapshot = snapshot_of(node("a", gpus="A"), node("b", gpus="A"))
     free = snapshot.fleet.free.copy()

@@ -13,11 +13,16 @@ import pytest
 from gpuyard.studies import cores
 from gpuyard.studies.cores import over_cores
 
+# Tasks larger than a pipe: the parent is still handing them over when it is stopped.
 SLEEPERS = """
-import sys, time
+import time
 from gpuyard.studies.cores import over_cores
+
+def work(task):
+    time.sleep(task[0])
+
 if __name__ == "__main__":
-    for _ in over_cores(time.sleep, [0] + [300] * 4):
+    for _ in over_cores(work, [(0, b"")] + [(300, bytes(10**6))] * 9):
         print("begun", flush=True)
 """
 SOON_S = 20
@@ -85,7 +90,8 @@ def test_workers_end_with_their_parent(tmp_path, stop):
     workers = [int(pid) for pid in listed.split()]
     assert len(workers) >= 2
     parent.send_signal(stop)
-    parent.communicate(timeout=SOON_S)  # at once, not after five minutes
+    _, complaint = parent.communicate(timeout=SOON_S)  # at once, not after five minutes
+    assert complaint.count(b"Traceback") == (1 if stop == signal.SIGINT else 0), complaint
     deadline = time.monotonic() + SOON_S
     while any(map(is_alive, workers)):
         assert time.monotonic() < deadline, "a worker is left"

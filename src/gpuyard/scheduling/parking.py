@@ -8,8 +8,9 @@ parked. This is what kube-scheduler's queueing hints are for (v1.36.3, ``Queuein
 nodes instead of events.
 
 The test may wake in vain and never fails to wake: it looks at labels, resources and devices, which
-are necessary for every shape; a shape that depends on pods elsewhere (affinity, spread) wakes at
-every change, and everybody wakes when a node appeared, went or changed its labels.
+are necessary for every shape. A shape that depends on pods elsewhere (affinity, spread) and a gang of
+several shapes, for which it matters where the first land, wake at every change and are tried again
+after every start; everybody wakes when a node appeared, went or changed its labels.
 """
 
 from bisect import insort
@@ -59,7 +60,7 @@ class Parking:
                 return
             self.leave(workload)
         self._parked[workload] = turn, missing
-        if any(self._placer.depends_on_pods(shape) for shape in missing):
+        if len(missing) > 1 or any(map(self._placer.depends_on_pods, missing)):
             self._dependents[workload] = None
         for key in missing.items():
             insort(self._rows[self._row(key)], (turn, workload))
@@ -101,7 +102,11 @@ class Parking:
         return list(woken)
 
     def dependents(self) -> list[str]:
-        """Return the workloads that a start may help: pods elsewhere decide where they may go."""
+        """Return the workloads that a start may help.
+
+        Pods elsewhere decide where they may go; or they miss several shapes, and where the first
+        ones land decides whether the others fit.
+        """
         return list(self._dependents)
 
     def may_fit(self, workload: str) -> bool:

@@ -37,8 +37,9 @@ def over_cores(work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterato
     pool = ProcessPoolExecutor(min(cores, len(tasks)), get_context("spawn"), _begin_worker)
     try:
         with _interrupts_held():  # what a worker inherits for good
-            results = pool.map(work, tasks)
-        yield from results
+            futures = [pool.submit(work, task) for task in tasks]
+        for future in futures:
+            yield future.result()
     except BrokenProcessPool:
         raise ChildProcessError(
             "a worker process was ended from outside, perhaps for want of memory; "
@@ -48,7 +49,7 @@ def over_cores(work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterato
         _end_workers(pool)
         raise
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=False)  # cancels nothing: ended workers are how it learns of the end
 
 
 @contextmanager
