@@ -157,3 +157,17 @@ def test_amounts_are_added_cause_by_cause():
     assert snapshot.fragments.milli.tolist() == [(lacks_both + lacks_device) + lacks_cpu]
     assert (lacks_both + lacks_device) + lacks_cpu == 1099.0476190476188
     assert (lacks_cpu + lacks_device) + lacks_both == 1099.047619047619
+
+
+def test_what_no_class_may_use_is_added_last():
+    mix = [
+        (request(1000, 1, models="B"), 0.1),  # no access to its model
+        (request(9000, 1), 0.2),  # lacks CPU
+        (request(1000, 1, milli=400), 1 / 7),  # fits; 300 are on the smaller device
+    ]
+    pods = [("n", template(0, 1, milli=700), (0,))]
+    snapshot = snapshot_of(node("n", 8000, "AA"), pods=pods, mix=mix)
+    no_access, lacks_cpu, lacks_device = 0.1 * 1300, 0.2 * 1300, 1 / 7 * 300
+    assert snapshot.fragments.milli.tolist() == [(lacks_device + lacks_cpu) + no_access]
+    assert (lacks_device + lacks_cpu) + no_access == 432.85714285714283
+    assert (lacks_device + no_access) + lacks_cpu == 432.8571428571429

@@ -217,7 +217,7 @@ def test_a_row_grows_with_the_fleet(policy):
     """Scores of before are not taken for those of the longer row, which begins with zeros."""
     share = template(0, 1, milli=500)
     nodes = [node(f"n{index}", gpus="AA", rank=index) for index in range(30)]
-    snapshot = snapshot_of(*nodes, pods=[("n7", share)], mix=[(share.request, 1.0)])
+    snapshot = snapshot_of(*nodes, pods=[("n7", share)], mix=[(request(0, 1), 1.0)])
     placer = placer_of(snapshot, policy)
     shape = snapshot.shape(share)
     assert snapshot.nodes[placer.choose(shape).slot].name == "n7"
