@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 100),
     default=3,
     show_default=True,
-    help="How many generated weeks at each load.",
+    help="How many generated weeks at the load shown in detail; the sweep takes the first two.",
 )
 @click.option(
     "-o",

@@ -8,9 +8,9 @@ parked. This is what kube-scheduler's queueing hints are for (v1.36.3, ``Queuein
 nodes instead of events.
 
 The test may wake in vain and never fails to wake: it looks at labels, resources and devices, which
-are necessary for every shape. A shape that depends on pods elsewhere (affinity, spread) and a gang of
-several shapes, for which it matters where the first land, wake at every change and are tried again
-after every start; everybody wakes when a node appeared, went or changed its labels.
+are necessary for every shape. A shape that depends on pods elsewhere (affinity, spread) and a gang
+of several shapes, for which it matters where the first land, wake at every change and are tried
+again after every start; everybody wakes when a node appeared, went or changed its labels.
 """
 
 from bisect import insort

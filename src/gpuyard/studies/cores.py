@@ -1,8 +1,8 @@
 """Independent runs over all cores of the machine.
 
 Workers are started afresh (no fork), so that a progress display's thread in the parent is nobody's
-concern. They leave Ctrl-C to the parent, which ends them when it stops early, whatever the reason;
-should the parent itself be killed, they end with it.
+concern. Ctrl-C does not reach them: the parent ends them when it stops early, whatever the reason.
+Should the parent itself be killed, they end with it.
 """
 
 import os
@@ -36,7 +36,7 @@ def over_cores(work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterato
         return
     pool = ProcessPoolExecutor(min(cores, len(tasks)), get_context("spawn"), _begin_worker)
     try:
-        with _interrupts_held():  # what a worker inherits for good
+        with _interrupts_held():
             futures = [pool.submit(work, task) for task in tasks]
         for future in futures:
             yield future.result()
@@ -54,7 +54,7 @@ def over_cores(work: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterato
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Let Ctrl-C wait until the block is left."""
+    """Let Ctrl-C wait until the block is left; processes that begin in it never hear of it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -70,7 +70,6 @@ def _end_workers(pool: ProcessPoolExecutor) -> None:
 
 
 def _begin_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -13,7 +13,7 @@ from gpuyard.studies.demo.rows import (
     useful_rows,
     wait_rows,
 )
-from gpuyard.studies.demo.weeks import PRICE_SOURCE, PROBE, Contender
+from gpuyard.studies.demo.weeks import PRICE_SOURCE, PROBE, SWEEP_SEEDS_MAX, Contender
 from gpuyard.studies.validity import strip
 from gpuyard.twin.page.content import Figure, Heading, Page, Sentence, Source
 
@@ -71,7 +71,8 @@ def page(findings: Findings, *, command: str, version: str) -> Page:
         source=Source(
             command=command,
             version=version,
-            seeds=f"seeds {seeds}: means, bands from the smallest to the largest"
+            seeds=f"seeds {seeds} at load {scenario.main_load:g}, the first {SWEEP_SEEDS_MAX} at "
+            "others: means, bands from the smallest to the largest"
             if len(scenario.seeds) > 1
             else f"seed {seeds}",
             inputs=(f"generated weeks for {scenario.fleet}", f"prices: {PRICE_SOURCE}"),
