@@ -7,8 +7,7 @@ keeps (arrays, bookings, counters, columns, fragments, cached rows, choices) mus
 comparison works on a copy, so that looking does not refresh what a missed change left stale. Nodes
 are compared by name: slots are nobody's business.
 
-More examples: ``pytest --hypothesis-profile`` with a profile whose ``max_examples`` is larger; all
-settings here are relative to it.
+The number of examples follows the ``max_examples`` of hypothesis' profile (``tests/conftest.py``).
 """
 
 import copy
