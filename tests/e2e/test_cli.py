@@ -485,17 +485,20 @@ WRONG_USE = {
     "no such folder, demo": (("demo", "--to", "no/out"), ["there is no folder"]),
 }
 
-# The trace is missing too: the place is looked at first, because the work may take long.
-NO_TRACE = ("--nodes", "no.csv", "--pods", "no.csv", "--to")
+# The trace is missing too: options and places are looked at first, because the work may take long.
+NO_TRACE = ("--nodes", "no.csv", "--pods", "no.csv")
 TO = ("--to", "out.txt")
 
 WRONG = {
     **{name: (("replay", *args, *TO), words) for name, (args, words) in BAD_TRACES.items()},
     **{
-        name: (("replay", *FITTING, *args, *TO), words)
+        name: (("replay", *NO_TRACE, *args, *TO), words)
         for name, (args, words) in BAD_OPTIONS.items()
     },
-    **{name: (("replay", *NO_TRACE, place), words) for name, (place, words) in BAD_PLACES.items()},
+    **{
+        name: (("replay", *NO_TRACE, "--to", place), words)
+        for name, (place, words) in BAD_PLACES.items()
+    },
     **WRONG_USE,
 }
 
@@ -518,7 +521,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_the_work(broken, t
     folder.mkdir()
     folder.chmod(0o500)
     place = "/proc" if os.geteuid() == 0 else str(folder)  # root may write anywhere on a disk
-    asked = ("replay", *NO_TRACE, f"{place}/out.txt")
+    asked = ("replay", *NO_TRACE, "--to", f"{place}/out.txt")
     assert_refused(broken, *asked, words=[f"{place} cannot be written to"])
 
 

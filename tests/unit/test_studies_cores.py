@@ -1,5 +1,6 @@
 """Work over all cores: in order, and nobody left behind when it stops early."""
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -54,6 +55,12 @@ def test_one_task_needs_no_second_process(two_cores):
 def test_one_core_needs_no_second_process(monkeypatch):
     monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _pid: {0})
     assert set(over_cores(lambda _task: os.getpid(), [1, 2])) == {os.getpid()}
+
+
+def test_an_interrupt_reaches_the_parent_only(two_cores):
+    blocked_in_worker = functools.partial(signal.pthread_sigmask, signal.SIG_BLOCK)
+    assert all(signal.SIGINT in blocked for blocked in over_cores(blocked_in_worker, [[], []]))
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_an_error_in_a_worker_is_raised_once_and_ends_the_others(two_cores):

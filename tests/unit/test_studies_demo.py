@@ -48,6 +48,13 @@ def test_the_longest_weeks_come_first():
     assert loads == sorted(loads, reverse=True)
 
 
+def test_beside_the_main_load_two_seeds_will_do():
+    thin = msgspec.structs.replace(TINY, seeds=(1, 2, 3, 4))
+    seeds = {(task.load, task.seed) for task in tasks(thin)}
+    assert seeds == {(1.2, 1), (1.2, 2), (1.2, 3), (1.2, 4), (0.6, 1), (0.6, 2)}
+    assert len(tasks(thin)) == 3 * len(seeds)
+
+
 def test_hourly_columns_stay_within_the_fleet(lived):
     for one in lived:
         assert one.gpus == GPUS

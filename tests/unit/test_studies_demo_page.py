@@ -120,6 +120,23 @@ def test_one_load_is_no_sweep():
     assert plots[1] < plots[0]
 
 
+@pytest.mark.parametrize(
+    ("loads", "seeds", "expected"),
+    [
+        pytest.param((0.9,), (1,), "seed 1", id="one"),
+        pytest.param((0.9,), (1, 2, 3), "seeds 1, 2, 3: means, bands", id="one load"),
+        pytest.param((0.5, 0.9), (1, 2), "seeds 1, 2: means, bands", id="the same everywhere"),
+        pytest.param(
+            (0.5, 0.9), (1, 2, 3), "seeds 1, 2, 3 at load 0.9, the first 2 at others: ", id="thin"
+        ),
+    ],
+)
+def test_the_page_says_which_seeds_are_where(loads, seeds, expected):
+    weeks = [one for load in loads for seed in seeds for one in constant(load=load, seed=seed)]
+    made = page(findings(*weeks, loads=loads, seeds=seeds), command="c", version="v")
+    assert made.source.seeds.startswith(expected)
+
+
 def test_the_strip_is_the_record(monkeypatch):
     checks = (
         Check(name="a paper", result="5 of 5", is_met=True, command="python -m one"),

@@ -48,6 +48,10 @@ def page(findings: Findings, *, command: str, version: str) -> Page:
     names = "; ".join(one.name for one in scenario.contenders)
     seeds = ", ".join(str(seed) for seed in scenario.seeds)
     lowest, highest = min(scenario.loads), max(scenario.loads)
+    is_thin = lowest < highest and len(scenario.seeds) > SWEEP_SEEDS_MAX
+    fewer = (
+        f" at load {scenario.main_load:g}, the first {SWEEP_SEEDS_MAX} at others" if is_thin else ""
+    )
     loads = f"loads from {lowest:g} to {highest:g}" if lowest < highest else f"load {lowest:g}"
     return Page(
         title=f"A week on {first.gpus} GPUs: what placement is worth",
@@ -71,8 +75,7 @@ def page(findings: Findings, *, command: str, version: str) -> Page:
         source=Source(
             command=command,
             version=version,
-            seeds=f"seeds {seeds} at load {scenario.main_load:g}, the first {SWEEP_SEEDS_MAX} at "
-            "others: means, bands from the smallest to the largest"
+            seeds=f"seeds {seeds}{fewer}: means, bands from the smallest to the largest"
             if len(scenario.seeds) > 1
             else f"seed {seeds}",
             inputs=(f"generated weeks for {scenario.fleet}", f"prices: {PRICE_SOURCE}"),
