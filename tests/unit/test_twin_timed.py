@@ -201,6 +201,27 @@ APART_FROM_X = Constraints(forbidden_pods=(PodTerm("zone", APP_X, ("default",)),
 IN_ZONE = {"labels": (("zone", "z"),)}
 
 
+def test_a_gang_that_comes_back_for_ever_does_not_prolong_the_trace():
+    gang = arrival("gang", (3, GPU), at=0, runs=10)
+    short = arrival("short", (1, GPU), at=4, runs=21)
+    run = live(
+        [node("n", gpus="A"), node("m", gpus="A")], gang, short, policy=POD_BY_POD, world=World()
+    )
+    assert spans(run)["gang"] == (-1, -1)
+    assert run.until_ns == spans(run)["short"][1] == run.timeline.at_ns[-1]
+    assert (run.timeline.at_ns <= run.until_ns).all()
+    assert run.jobs.waited_ns[0] == run.until_ns
+    assert run.jobs.attempts[0] <= 24 * 3600 // 960 + 10
+
+
+def test_a_gang_that_comes_back_is_watched_for_as_long_as_was_asked():
+    gang = arrival("gang", (3, GPU), at=0, runs=10)
+    until_ns = 2 * timed.STILL_NS
+    run = live([node("n", gpus="A")], gang, policy=POD_BY_POD, world=World(), until_ns=until_ns)
+    assert run.until_ns == until_ns
+    assert run.timeline.at_ns[-2] > until_ns - 1000 * timed.SECOND_NS
+
+
 def test_company_that_starts_after_the_one_who_needs_it_is_enough():
     needs = template(100, constraints=NEAR_X)
     run = live(

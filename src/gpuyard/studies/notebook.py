@@ -36,9 +36,10 @@ def live(
 ) -> TimedRun:
     """Let the workloads of `trace` arrive, wait, run and end.
 
-    The run is watched until `until_s` seconds of virtual time, by default until nothing happens any
-    more. ``result.timeline`` has one entry per instant, ``result.jobs`` one per workload; instants
-    and durations are integers in nanoseconds.
+    The run is watched until `until_s` seconds of virtual time, by default until no workload
+    arrives, starts or ends any more; who arrives later has waited for 0. ``result.timeline`` has
+    one entry per instant, ``result.jobs`` one per workload; instants and durations are integers in
+    nanoseconds.
 
     Raises
     ------

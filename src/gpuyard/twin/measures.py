@@ -261,11 +261,12 @@ class Meter:
         self._states.note()
 
     def timeline(self, end_ns: int) -> Timeline:
-        """Return the notes, closed by a row at `end_ns`."""
+        """Return the notes up to `end_ns`, closed by a row there."""
         snapshot, states = self._snapshot, self._states
         if not self._rows:  # nothing ever happened
             self.note(0)
         whole = np.array(self._rows, dtype=np.int64).T
+        kept = int(np.searchsorted(whole[0], end_ns, side="right"))
         requests = (
             pod_set.template.request
             for workload in self._workloads
@@ -277,13 +278,15 @@ class Meter:
             gang = states.totals(pods_that_fit(self._probe, snapshot.fleet.models))
         table = MixTable(snapshot.mix, snapshot.fleet.models)
         return Timeline(
-            at_ns=np.append(whole[0], end_ns),
-            allocated_milli=_closed(whole[1]),
-            useful_milli=_closed(whole[2]),
-            waiting_milli=_closed(whole[3]),
-            fragment_milli=_closed(states.totals(fragment(table))),
-            unreachable_milli=_closed(states.totals(unreachable(requests, snapshot.fleet.models))),
-            largest_gang=_closed(gang.astype(np.int64)),
+            at_ns=np.append(whole[0, :kept], end_ns),
+            allocated_milli=_closed(whole[1, :kept]),
+            useful_milli=_closed(whole[2, :kept]),
+            waiting_milli=_closed(whole[3, :kept]),
+            fragment_milli=_closed(states.totals(fragment(table))[:kept]),
+            unreachable_milli=_closed(
+                states.totals(unreachable(requests, snapshot.fleet.models))[:kept]
+            ),
+            largest_gang=_closed(gang.astype(np.int64)[:kept]),
         )
 
     def jobs(self, end_ns: int) -> Jobs:

@@ -11,6 +11,10 @@ of the policy (`World`):
 * it comes back after a growing delay, as a Job's failed pods do (10 s, doubled each time, at most
   6 min: Kubernetes' Job controller), for as long as the trace lasts.
 
+A run that is not told how long to watch lasts until the last workload arrived, started or ended.
+Workloads that come back for ever would hide that end: where nobody else is to come, they have
+`STILL_NS` to find places in.
+
 What is measured is noted after every instant at which something changed (`Timeline`) and once per
 workload (`Jobs`). Whoever is still waiting when the trace ends has waited until then; that is said,
 never left out.
@@ -37,6 +41,7 @@ from gpuyard.twin.measures import Jobs, Meter, Timeline
 
 SECOND_NS = 10**9
 INSTANTS_MAX = 50_000_000  # a trace that needs more is not finite
+STILL_NS = 24 * 3600 * SECOND_NS  # some ninety tries: whoever found no place in them never will
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,9 +62,9 @@ class Arrival(msgspec.Struct, frozen=True):
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """Everything but the policy: who lives where, and for how long it is watched.
 
-    Without `until_ns` the run goes on until nothing happens any more. `mix` is what fragmentation
-    is measured against, `probe` what each pod of a gang asks for whose largest startable size is
-    measured. A node whose pool is not among `pools` has our device choice.
+    Without `until_ns` the run goes on until no workload arrives, starts or ends any more. `mix` is
+    what fragmentation is measured against, `probe` what each pod of a gang asks for whose largest
+    startable size is measured. A node whose pool is not among `pools` has our device choice.
     """
 
     nodes: tuple[Node, ...]
@@ -117,9 +122,14 @@ class _Yard:
         self.waiting: dict[int, _Job] = {}
         self.parking = Parking(placer)
         self.cycles = 0
+        self.coming = 0  # arrivals and ends that lie ahead
+        self.moved_ns = 0  # when a workload last arrived, started or ended
 
     def take_in(self, what: What, job: _Job, attempt: int, now_ns: int) -> None:
         """Let one event happen."""
+        if what in {What.ARRIVE, What.END}:
+            self.coming -= 1
+            self.moved_ns = now_ns
         match what:
             case What.ARRIVE:
                 self.waiting[job.index] = job
@@ -172,9 +182,11 @@ class _Yard:
                 del self.waiting[job.index]
                 self.parking.leave(start.workload)
                 self.meter.started(job.index, now_ns, job.bound[0].node)
+                self.moved_ns = now_ns
                 if job.arrival.runtime_ns is not None:
                     end_ns = now_ns + job.arrival.runtime_ns
                     heapq.heappush(self.events, (end_ns, What.END, job.index, job.attempts))
+                    self.coming += 1
             else:
                 placed = {one.pod for one in start.assignments}
                 job.missing = tuple(one for one in job.missing if one[0] not in placed)
@@ -217,6 +229,7 @@ def run(
         yard.by_key[arrival.workload.key] = job
         yard.events.append((arrival.workload.created_ns, What.ARRIVE, index, 0))
     heapq.heapify(yard.events)
+    yard.coming = len(yard.events)
     end_ns = _live(yard, setting.until_ns)
     return TimedRun(
         nodes=int(snapshot.fleet.present.sum()),
@@ -231,10 +244,9 @@ def run(
 
 def _live(yard: _Yard, until_ns: int | None) -> int:
     """Go from instant to instant; return the instant at which it ended."""
-    now_ns = 0
     for _ in range(INSTANTS_MAX):
-        if not yard.events or (until_ns is not None and yard.events[0][0] > until_ns):
-            return now_ns if until_ns is None else until_ns
+        if not yard.events or yard.events[0][0] > _end_ns(yard, until_ns):
+            return yard.moved_ns if until_ns is None else until_ns
         now_ns = yard.events[0][0]
         fresh = []
         while yard.events and yard.events[0][0] == now_ns:
@@ -248,3 +260,10 @@ def _live(yard: _Yard, until_ns: int | None) -> int:
         yard.meter.note(now_ns)
     msg = f"the trace has more than {INSTANTS_MAX} instants"
     raise ValueError(msg)
+
+
+def _end_ns(yard: _Yard, until_ns: int | None) -> int:
+    """Return the instant after which nothing is of interest, as far as is known now."""
+    if until_ns is not None:
+        return until_ns
+    return yard.events[0][0] if yard.coming else yard.moved_ns + STILL_NS
