@@ -1,5 +1,6 @@
 """The sentences of the demo's report say what the weeks say, also where we lose."""
 
+import msgspec
 import pytest
 
 from gpuyard.studies import validity
@@ -33,6 +34,28 @@ def test_a_loss_is_not_called_a_gain():
     assert text(worth).startswith("gpuyard does 100 fewer GPU-hours")
     assert "worth $200" in text(worth)
     assert "see the last line" not in worth.note
+
+
+@pytest.mark.parametrize(
+    ("ours_h", "ours_usd", "expected"),
+    [
+        pytest.param(1100.0, 1500.0, "100 more GPU-hours", id="more hours, of cheaper GPUs"),
+        pytest.param(900.0, 2500.0, "100 fewer GPU-hours", id="fewer hours, of dearer GPUs"),
+    ],
+)
+def test_money_that_goes_the_other_way_says_so(ours_h, ours_usd, expected):
+    default, whole, ours = constant(ours=ours_h)
+    said = written(default, whole, msgspec.structs.replace(ours, usd=ours_usd))[0]
+    assert expected in said
+    assert said.endswith("yet worth $500 less." if ours_usd < 2000 else "yet worth $500 more.")
+
+
+def test_gpus_without_a_price_are_named():
+    found = findings(*constant())
+    scenario = msgspec.structs.replace(found.scenario, fleet="1x8xH100+1x8xB200")
+    assert "No price" not in sentences(found)[0].note
+    told = sentences(msgspec.structs.replace(found, scenario=scenario))[0]
+    assert "No price is known here of B200: counted as $0." in told.note
 
 
 def test_seeds_give_the_range():
@@ -118,6 +141,38 @@ def test_one_load_is_no_sweep():
     plots = [{block.id for block in made.blocks} for made in (swept, single)]
     assert plots[0] - plots[1] == {"load", "sweep-useful", "sweep-wait"}
     assert plots[1] < plots[0]
+
+
+def test_every_plot_shows_its_own_figures():
+    weeks = [*constant(ours=40.0, load=0.5), *constant(ours=48.0, waits={"batch": 30.0})]
+    made = page(findings(*weeks, loads=(0.5, 0.9)), command="c", version="v")
+    plots = {block.id: block for block in made.blocks if hasattr(block, "series")}
+    lines = {name: plot.series for name, plot in plots.items() if not name.startswith("wait")}
+    assert {name: series[0].y for name, series in lines.items() if "sweep" not in name} == {
+        "useful": (10.0, 11.0, 12.0, 13.0),
+        "allocated": (10.0, 12.0, 14.0, 16.0),
+        "held": (0.0, 1.0, 2.0, 3.0),
+        "fragment": (1.0, 1.0, 1.0, 1.0),
+        "unreachable": (0.0, 0.0, 0.0, 0.0),
+    }
+    assert lines["useful"][0].x == (1800.0, 5400.0, 9000.0, 12600.0)  # the middle of each hour
+    assert lines["useful"][-1].y == (16.0, 16.0)  # all there are
+    assert lines["sweep-useful"][-1].x == (0.5, 0.9)
+    assert lines["sweep-useful"][-1].y == (62.5, 75.0)  # of 16 GPUs x 4 hours
+    assert lines["sweep-wait"][-1].y == (60.0, 60.0)
+    assert plots["wait-mean"].groups == ("batch", "training")
+    bars = {name: plots[name].series[-1].bars for name in ("wait-mean", "wait-p95")}
+    assert [bar.value for bar in bars["wait-mean"]] == [30.0, 0.0]
+    assert [bar.value for bar in bars["wait-p95"]] == [120.0, 0.0]
+
+
+def test_bands_reach_from_the_smallest_to_the_largest_seed():
+    weeks = [
+        week(one, seed=seed, waits={"batch": 10.0 * seed}) for one in CONTENDERS for seed in (1, 3)
+    ]
+    made = page(findings(*weeks, seeds=(1, 3)), command="c", version="v")
+    bar = next(block for block in made.blocks if block.id == "wait-mean").series[0].bars[0]
+    assert (bar.value, bar.low, bar.high) == (20.0, 10.0, 30.0)
 
 
 @pytest.mark.parametrize(

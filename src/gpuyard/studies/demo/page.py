@@ -98,17 +98,23 @@ def sentences(findings: Findings) -> tuple[Sentence, ...]:
 def _worth(findings: Findings, peer: Contender) -> Sentence:
     hours = findings.gain(peer, useful)
     money = findings.gain(peer, lambda week: week.usd)
-    more = "fewer" if hours.mean < 0 else "more"
+    more, less = ("fewer", "more") if hours.mean < 0 else ("more", "less")
+    is_against = hours.mean * money.mean < 0  # more hours, but of cheaper GPUs
+    unpriced = findings.scenario.unpriced
+    prices = f" {PRICE_SOURCE}."
+    if unpriced:
+        prices += f" No price is known here of {', '.join(unpriced)}: counted as $0."
     whose = "Packing and whole gangs bring it, whoever does them: see the last line."
     return Sentence(
         (
             "gpuyard does ",
             Figure(count(abs(hours.mean)), "rows-useful"),
-            f" {more} GPU-hours of work a week than {peer.name}, worth ",
+            f" {more} GPU-hours of work a week than {peer.name}, "
+            + ("yet worth " if is_against else "worth "),
             Figure(f"${count(abs(money.mean))}", "rows-useful"),
-            ".",
+            f" {less}." if is_against else ".",
         ),
-        f"At load {findings.scenario.main_load:g}{over_seeds(findings, hours)}. {PRICE_SOURCE}."
+        f"At load {findings.scenario.main_load:g}{over_seeds(findings, hours)}.{prices}"
         + (f" {whose}" if hours.mean > 0 else ""),
     )
 

@@ -86,6 +86,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         """Return the seeds for `load`: all at the main load, the first few in the sweep."""
         return self.seeds if load == self.main_load else self.seeds[:SWEEP_SEEDS_MAX]
 
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Return the device models of the fleet that have no price here, sorted."""
+        nodes = (node for node in parse_fleet(self.fleet) if node.pool not in USD_PER_GPU_HOUR)
+        return tuple(sorted({device.model for node in nodes for device in node.devices}))
+
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
     """Waits of one class in one week, in seconds."""
