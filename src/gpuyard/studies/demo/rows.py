@@ -45,7 +45,9 @@ def wait_rows(findings: Findings) -> Fold:
         rows = []
         for contender in findings.scenario.contenders:
             for week in findings.of(contender):
-                wait = week.waits[kind]
+                wait = week.waits.get(kind)
+                if wait is None:  # no such workload came that week
+                    continue
                 spans = (span(one) for one in (wait.mean_s, wait.p50_s, wait.p95_s))
                 counts = (count(wait.workloads), *spans, count(wait.never_started))
                 rows.append(Row((contender.name, str(week.seed), *counts)))
