@@ -9,8 +9,10 @@ from gpuyard.studies.replay import runs as study
 from gpuyard.studies.replay.page import SERIES_MAX, page
 from gpuyard.studies.replay.runs import Task, TimedSample, load_inputs, named_policy, replay
 from gpuyard.traces.trace import TraceError
+from gpuyard.twin import timed
 from gpuyard.twin.page import render
 from gpuyard.twin.page.content import LinePlot, Table
+from tests.small_fleet import arrival, node, template
 from tests.small_trace import SEQUENCES, write_openb, write_own
 
 MADE_BY = {"trace": "pods", "command": "gpuyard replay", "version": "gpuyard 0"}
@@ -138,6 +140,16 @@ def test_many_instants_become_evenly_spread_ones(own, monkeypatch):
     assert [sample.at_s for sample in done.samples] == [0.0, 2400.0, 4800.0, 7200.0]
     assert [sample.waiting_gpus for sample in done.samples] == [0.0, 16.0, 0.0, 0.0]
     assert done.samples[-1].allocated_pct == pytest.approx(100 * 4 / 24)
+
+
+def test_samples_of_a_trace_that_begins_late_begin_with_its_first_instant(monkeypatch):
+    monkeypatch.setattr(study, "TIMED_SAMPLES", 3)
+    late_ns = 2**53 + 1  # 104 days; the nearest float is smaller
+    ask = template(100, 1)
+    arrivals = tuple(arrival(f"w{at}", (1, ask), at=late_ns + at, runs=100) for at in range(5))
+    setting = timed.Setting(nodes=(node("n", gpus="A" * 5),), arrivals=arrivals, mix=())
+    samples = study.timed_samples(timed.run(setting, preset("best-fit")))
+    assert [one.allocated_pct for one in samples] == [20.0, 100.0, 0.0]
 
 
 # --- The page -----------------------------------------------------------------------------------

@@ -234,7 +234,8 @@ def timed_samples(done: TimedRun) -> tuple[TimedSample, ...]:
     line = done.timeline
     at_ns = line.at_ns
     if len(at_ns) > TIMED_SAMPLES:
-        at_ns = np.linspace(at_ns[0], done.until_ns, TIMED_SAMPLES).astype(np.int64)
+        spans_ns = np.linspace(0, done.until_ns - at_ns[0], TIMED_SAMPLES).astype(np.int64)
+        at_ns = at_ns[0] + spans_ns  # instants beyond 2**53 would be rounded, also below the first
     rows = np.searchsorted(line.at_ns, at_ns, side="right") - 1
     total = max(done.devices, 1) * WHOLE_DEVICE_MILLI / 100
     return tuple(
