@@ -1,6 +1,11 @@
-"""Take pictures of a report, at several widths, light and dark.
+r"""Take pictures of a report, at several widths, light and dark.
 
     python docs/screenshot.py report.html --to docs/pictures --width 1280 --width 390
+
+The picture in the README is that of ``make demo``:
+
+    python docs/screenshot.py build/demo.html --to docs/pictures --width 1280 --theme light \
+        --height 1760
 
 Needs the development dependency `playwright` and a Chromium on PATH (or GPUYARD_CHROMIUM). The
 browser gets no network: a report that asks for anything shows that here by looking broken.
@@ -33,7 +38,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path(), help="folder for the pictures")
     parser.add_argument("--width", type=int, action="append", help="CSS pixels; repeatable")
     parser.add_argument("--theme", choices=("light", "dark"), action="append", help="repeatable")
-    parser.add_argument("--fold", action="store_true", help="only what is seen without scrolling")
+    parser.add_argument("--height", type=int, help="only so many CSS pixels from the top")
     parser.add_argument("--scale", type=float, default=1.0, help="device pixels per CSS pixel")
     asked = parser.parse_args()
     asked.to.mkdir(parents=True, exist_ok=True)
@@ -54,13 +59,13 @@ def take(
 ) -> None:
     """Open the report in a window of this width and theme, and write what is seen."""
     page = browser.new_page(
-        viewport={"width": width, "height": HEIGHT_PX},
+        viewport={"width": width, "height": asked.height or HEIGHT_PX},
         color_scheme="dark" if theme == "dark" else "light",
         device_scale_factor=asked.scale,
         offline=True,
     )
     page.goto(asked.report.resolve().as_uri())
-    page.screenshot(path=picture, full_page=not asked.fold)
+    page.screenshot(path=picture, full_page=asked.height is None)
     page.close()
 
 
