@@ -35,6 +35,26 @@ def test_a_file_of_a_later_issue_asked_for_by_name_fails(folder):
     assert main(["kube-scheduler", str(folder / "preemption.jsonl.gz")]) == 1
 
 
+def test_without_a_path_the_published_folder_is_taken(folder, monkeypatch, capsys):
+    monkeypatch.setenv("GPUYARD_DATA", str(folder.parents[1]))
+    monkeypatch.setattr("verification.oracles.__main__.check_file", check_first)
+    main(["kube-scheduler"])
+    assert f"passed {len(list(folder.glob('*.jsonl*')))}," in capsys.readouterr().out
+
+
+def test_without_a_path_or_data_it_says_what_to_give(monkeypatch, capsys):
+    monkeypatch.delenv("GPUYARD_DATA", raising=False)
+    with pytest.raises(SystemExit) as stopped:
+        main(["kube-scheduler"])
+    assert stopped.value.code == 2
+    assert "or set GPUYARD_DATA" in capsys.readouterr().err
+
+
+def check_first(path, adapter):
+    """Stand in for the check of a file: one row, and it passed."""
+    return runner.Findings(path.name, passed=1)
+
+
 # -- the runner itself
 
 

@@ -1,6 +1,10 @@
-"""Check published test cases: ``python -m verification.oracles NAME PATH...``."""
+"""Check published test cases: ``python -m verification.oracles NAME [PATH...]``.
+
+Without a path all of them are taken, from the folder of that name in ``$GPUYARD_DATA/oracles``.
+"""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,8 +21,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Print what became of the rows; return 0 where all of them are as they should be."""
     parser = argparse.ArgumentParser(prog="python -m verification.oracles", description=__doc__)
     parser.add_argument("name", choices=sorted(ADAPTERS), help="whose test cases")
-    parser.add_argument("paths", nargs="+", type=Path, help="files, or folders of them")
+    parser.add_argument("paths", nargs="*", type=Path, help="files, or folders of them")
     chosen = parser.parse_args(arguments)
+    if not chosen.paths:
+        data = os.environ.get("GPUYARD_DATA")
+        if not data:
+            parser.error("give files or folders, or set GPUYARD_DATA to the folder with oracles/")
+        chosen.paths = [Path(data, "oracles", chosen.name.replace("-", "_"))]
     missing = [path for path in chosen.paths if not path.exists()]
     if missing:
         parser.error(f"{missing[0]} does not exist")
