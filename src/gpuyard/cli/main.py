@@ -102,7 +102,7 @@ def main() -> NoReturn:
         code = gpuyard.main(standalone_mode=False)
     except click.exceptions.Abort as error:
         _complain("stopped; nothing was left half-written")
-        sys.exit(TERMINATED if isinstance(error.__cause__, Terminated) else STOPPED)
+        sys.exit(TERMINATED if isinstance(error.__context__, Terminated) else STOPPED)
     except click.UsageError as error:
         _complain(f"{error.format_message().removesuffix('.')}{_where_help_is(error)}")
         sys.exit(2)
