@@ -76,7 +76,7 @@ def test_seeds_give_the_range():
     [
         pytest.param(
             {0.5: 1000, 0.9: 1000},
-            "we gain no GPU-hours at any load: placement alone is even.",
+            "we gain at most 1\xa0% of GPU-hours at any load: placement alone is even.",
             id="even everywhere",
         ),
         pytest.param(
@@ -99,7 +99,10 @@ def test_who_waits_longer_is_named():
     weeks = (week(DEFAULT, waits=waits), week(WHOLE, waits=waits), week(OURS, waits=longer))
     pays = sentences(findings(*weeks))[3]
     assert text(pays) == "Who pays: notebook workloads wait 31\xa0min instead of 1\xa0min."
-    assert pays.note.endswith("Also longer: batch.")
+    assert pays.note.endswith(
+        "Also longer: batch. Longer than under MostAllocated + whole gangs: "
+        "notebook by 30\xa0min, batch by 5\xa0min."
+    )
     assert written(*weeks)[1] == (
         "A training job over several nodes waits 1\xa0h instead of 2\xa0h."
     )

@@ -123,6 +123,7 @@ def _draw_sentences(findings: "Findings", console: "Console") -> None:
 
 def _draw(findings: "Findings", console: "Console") -> None:
     from gpuyard.studies.demo.findings import mean_gang, useful, waits_of
+    from gpuyard.studies.demo.weeks import PROBE
 
     _draw_sentences(findings, console)
     console.print()
@@ -143,8 +144,9 @@ def _draw(findings: "Findings", console: "Console") -> None:
     )
     loads = [f"load {load:g}" for load in sorted(scenario.loads)]
     sweep = output.table([("policy", False), *((load, True) for load in loads)])
+    gpus_per_pod = PROBE.devices.count if PROBE.devices else 0
     for figure, digits in ((useful, 0), (mean_gang, 1)):
-        scale = 1 if figure is useful else 8
+        scale = 1 if figure is useful else gpus_per_pod
         for one in scenario.contenders:
             spreads = [findings.spread(one, figure, load) for load in sorted(scenario.loads)]
             sweep.add_row(one.name, *(f"{value.mean * scale:,.{digits}f}" for value in spreads))

@@ -183,7 +183,7 @@ class Snapshot:
 
     def shape(self, template: PodTemplate) -> Shape:
         """Return what placement can see of `template` now."""
-        if template.constraints is UNCONSTRAINED and not self.terms.held:
+        if template.constraints == UNCONSTRAINED and not self.terms.held:
             return Shape(request=template.request, constraints=UNCONSTRAINED)
         return self.terms.shape(template)
 

@@ -1,6 +1,15 @@
 """The demo's report: five sentences, plots, the rows behind them, and what is not modelled."""
 
-from gpuyard.studies.demo.findings import Findings, mean_gang, useful, waits_of
+from collections.abc import Sequence
+
+from gpuyard.studies.demo.findings import (
+    NO_GAIN_PCT,
+    Findings,
+    Loss,
+    mean_gang,
+    useful,
+    waits_of,
+)
 from gpuyard.studies.demo.plots import over_time, sweep, waits
 from gpuyard.studies.demo.rows import (
     count,
@@ -153,7 +162,7 @@ def _gang(findings: Findings, peer: Contender) -> Sentence:
             Figure(f"{before:.0f}", "rows-gang"),
             ".",
         ),
-        "Whole nodes of eight, mean over the week; at higher loads all that is free is taken.",
+        f"Nodes with eight free H100, times {per_pod}: a mean over the week.",
     )
 
 
@@ -172,8 +181,15 @@ def _worse(findings: Findings) -> Sentence:
             ".",
         ),
         f"Mean at load {findings.scenario.main_load:g}, against {peer.name}."
-        + (f" Also longer: {others}." if others else ""),
+        + (f" Also longer: {others}." if others else "")
+        + "".join(map(_also, findings.peers[1:], map(findings.losers, findings.peers[1:]))),
     )
+
+
+def _also(peer: Contender, losses: Sequence[Loss]) -> str:
+    """Return who waits longer than under another peer, the worst first."""
+    kinds = ", ".join(f"{loss.kind} by {span(loss.after_s - loss.before_s)}" for loss in losses)
+    return f" Longer than under {peer.name}: {kinds or 'nobody'}."
 
 
 def _no_gain(findings: Findings) -> Sentence:
@@ -188,7 +204,10 @@ def _no_gain(findings: Findings) -> Sentence:
         where = Figure(loads_of(lost), "rows-sweep", "worse")
         return Sentence((f"Against {closest.name} we lose GPU-hours at load ", where, "."), note)
     if len(none) == len(findings.scenario.loads):
-        words = f"Against {closest.name} we gain no GPU-hours at any load: placement alone is "
+        words = (
+            f"Against {closest.name} we gain at most {NO_GAIN_PCT:g}\u00a0% of GPU-hours at any "
+            "load: placement alone is "
+        )
         return Sentence((words, Figure("even", "rows-sweep"), "."), note)
     if not none:
         words = f"Against {closest.name} we gain GPU-hours at "
