@@ -42,22 +42,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many generated weeks at the load shown in detail; the sweep takes the first two.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json", "html"]),
-    default="table",
-    show_default=True,
-    help="The form of the answer.",
-)
-@click.option(
-    "--to",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Write to a file, whole or not at all. [default: the terminal]",
-)
-@click.option("--no-color", is_flag=True, help="No colour, also with NO_COLOR in the environment.")
+@output.options("table", "json", "html")
 def command(
     *,
     fleet: str | None,

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,8 +15,41 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 NARROW_COLUMNS = 100  # what a table may take where the width is not known (a pipe, a file)
 WIDE_COLUMNS = 1000  # more than any table takes
+
+
+def options(*forms: str) -> Callable[[Command], Command]:
+    """Return the options of every command that answers in one of `forms`, the first by default."""
+    in_order = (
+        click.option(
+            "-o",
+            "--output",
+            "form",
+            type=click.Choice(forms),
+            default=forms[0],
+            show_default=True,
+            help="The form of the answer.",
+        ),
+        click.option(
+            "--to",
+            type=click.Path(path_type=Path),
+            metavar="PATH",
+            help="Write to a file, whole or not at all. [default: the terminal]",
+        ),
+        click.option(
+            "--no-color", is_flag=True, help="No colour, also with NO_COLOR in the environment."
+        ),
+    )
+
+    def add(command: Command) -> Command:
+        for option in reversed(in_order):
+            command = option(command)
+        return command
+
+    return add
 
 
 def write(text: str, to: Path | None) -> None:

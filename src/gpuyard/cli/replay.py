@@ -84,22 +84,7 @@ MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, 
     help="Who wins among equal scores: the smallest node rank, or chance. "
     "[default: the policy's own]",
 )
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json", "csv", "html"]),
-    default="table",
-    show_default=True,
-    help="The form of the answer.",
-)
-@click.option(
-    "--to",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Write to a file, whole or not at all. [default: the terminal]",
-)
-@click.option("--no-color", is_flag=True, help="No colour, also with NO_COLOR in the environment.")
+@output.options("table", "json", "csv", "html")
 def command(
     *,
     nodes_path: Path,

@@ -28,7 +28,7 @@ import msgspec
 from gpuyard.dialects import wire
 from gpuyard.dialects.core import pod_template
 from gpuyard.dialects.core.constraints import labels, pod_constraints
-from gpuyard.dialects.wire import DialectError, _Wire  # the base of all that `decode` reads
+from gpuyard.dialects.wire import DialectError, Wire  # the base of all that `decode` reads
 from gpuyard.model import constraints as words, queues, workloads
 from gpuyard.model.quantity import NANO_PER_MILLI, NANO_PER_UNIT, parse_nano, round_up
 from gpuyard.model.queues import QUOTA_MAX, WEIGHT_ONE_NANO
@@ -310,7 +310,7 @@ def _tolerations(given: list[wire.Toleration] | None) -> tuple[words.Toleration,
 # -- the fields that are read, as they are on the wire
 
 
-class ResourceFlavorSpec(_Wire, frozen=True):
+class ResourceFlavorSpec(Wire, frozen=True):
     """ResourceFlavorSpec."""
 
     node_labels: dict[str, str] | None = None
@@ -319,14 +319,14 @@ class ResourceFlavorSpec(_Wire, frozen=True):
     topology_name: str | None = None
 
 
-class ResourceFlavor(_Wire, frozen=True):
+class ResourceFlavor(Wire, frozen=True):
     """ResourceFlavor."""
 
     metadata: wire.ObjectMeta = wire.ObjectMeta()
     spec: ResourceFlavorSpec = ResourceFlavorSpec()
 
 
-class ResourceQuota(_Wire, frozen=True):
+class ResourceQuota(Wire, frozen=True):
     """ResourceQuota."""
 
     name: str
@@ -335,21 +335,21 @@ class ResourceQuota(_Wire, frozen=True):
     lending_limit: wire.Quantity | None = None
 
 
-class FlavorQuotas(_Wire, frozen=True):
+class FlavorQuotas(Wire, frozen=True):
     """FlavorQuotas."""
 
     name: str
     resources: list[ResourceQuota] | None = None
 
 
-class ResourceGroup(_Wire, frozen=True):
+class ResourceGroup(Wire, frozen=True):
     """ResourceGroup."""
 
     covered_resources: list[str] | None = None
     flavors: list[FlavorQuotas] | None = None
 
 
-class FlavorFungibility(_Wire, frozen=True):
+class FlavorFungibility(Wire, frozen=True):
     """FlavorFungibility, with the words of v1beta1 that v1beta2 has given up."""
 
     when_can_borrow: queues.FungibilityPolicy | OlderFungibility | None = None
@@ -357,14 +357,14 @@ class FlavorFungibility(_Wire, frozen=True):
     preference: queues.FungibilityPreference | Omitted | None = None
 
 
-class BorrowWithinCohort(_Wire, frozen=True):
+class BorrowWithinCohort(Wire, frozen=True):
     """BorrowWithinCohort."""
 
     policy: queues.BorrowWithinCohortPolicy | Omitted = ""
     max_priority_threshold: int | None = None
 
 
-class Preemption(_Wire, frozen=True):
+class Preemption(Wire, frozen=True):
     """ClusterQueuePreemption."""
 
     within_cluster_queue: queues.WithinClusterQueue | Omitted = ""
@@ -372,13 +372,13 @@ class Preemption(_Wire, frozen=True):
     borrow_within_cohort: BorrowWithinCohort | None = None
 
 
-class FairSharing(_Wire, frozen=True):
+class FairSharing(Wire, frozen=True):
     """FairSharing."""
 
     weight: wire.Quantity | None = None
 
 
-class ClusterQueueSpec(_Wire, frozen=True):
+class ClusterQueueSpec(Wire, frozen=True):
     """ClusterQueueSpec; `cohort` is the word of v1beta1."""
 
     cohort_name: str = ""
@@ -392,14 +392,14 @@ class ClusterQueueSpec(_Wire, frozen=True):
     fair_sharing: FairSharing | None = None
 
 
-class ClusterQueue(_Wire, frozen=True):
+class ClusterQueue(Wire, frozen=True):
     """ClusterQueue."""
 
     metadata: wire.ObjectMeta = wire.ObjectMeta()
     spec: ClusterQueueSpec = ClusterQueueSpec()
 
 
-class CohortSpec(_Wire, frozen=True):
+class CohortSpec(Wire, frozen=True):
     """CohortSpec."""
 
     parent_name: str = ""
@@ -407,14 +407,14 @@ class CohortSpec(_Wire, frozen=True):
     fair_sharing: FairSharing | None = None
 
 
-class Cohort(_Wire, frozen=True):
+class Cohort(Wire, frozen=True):
     """Cohort."""
 
     metadata: wire.ObjectMeta = wire.ObjectMeta()
     spec: CohortSpec = CohortSpec()
 
 
-class LocalQueueSpec(_Wire, frozen=True):
+class LocalQueueSpec(Wire, frozen=True):
     """LocalQueueSpec."""
 
     cluster_queue: str = ""
@@ -422,7 +422,7 @@ class LocalQueueSpec(_Wire, frozen=True):
     fair_sharing: FairSharing | None = None
 
 
-class LocalQueue(_Wire, frozen=True):
+class LocalQueue(Wire, frozen=True):
     """LocalQueue."""
 
     metadata: wire.ObjectMeta = wire.ObjectMeta()
@@ -435,14 +435,14 @@ class WorkloadMeta(wire.ObjectMeta, frozen=True):
     creation_timestamp: Instant | None = None
 
 
-class PodTemplate(_Wire, frozen=True):
+class PodTemplate(Wire, frozen=True):
     """PodTemplateSpec."""
 
     metadata: wire.ObjectMeta = wire.ObjectMeta()
     spec: wire.PodSpec = wire.PodSpec()
 
 
-class PodSet(_Wire, frozen=True):
+class PodSet(Wire, frozen=True):
     """PodSet."""
 
     name: str = "main"
@@ -451,7 +451,7 @@ class PodSet(_Wire, frozen=True):
     min_count: int | None = None
 
 
-class WorkloadSpec(_Wire, frozen=True):
+class WorkloadSpec(Wire, frozen=True):
     """WorkloadSpec."""
 
     pod_sets: list[PodSet] | None = None
@@ -459,7 +459,7 @@ class WorkloadSpec(_Wire, frozen=True):
     priority: int | None = None
 
 
-class PodSetAssignment(_Wire, frozen=True):
+class PodSetAssignment(Wire, frozen=True):
     """PodSetAssignment."""
 
     name: str = "main"
@@ -468,28 +468,28 @@ class PodSetAssignment(_Wire, frozen=True):
     count: int | None = None
 
 
-class Admission(_Wire, frozen=True):
+class Admission(Wire, frozen=True):
     """Admission."""
 
     cluster_queue: str = ""
     pod_set_assignments: list[PodSetAssignment] | None = None
 
 
-class ReclaimablePod(_Wire, frozen=True):
+class ReclaimablePod(Wire, frozen=True):
     """ReclaimablePod."""
 
     name: str
     count: int
 
 
-class WorkloadStatus(_Wire, frozen=True):
+class WorkloadStatus(Wire, frozen=True):
     """WorkloadStatus."""
 
     admission: Admission | None = None
     reclaimable_pods: list[ReclaimablePod] | None = None
 
 
-class Workload(_Wire, frozen=True):
+class Workload(Wire, frozen=True):
     """Workload."""
 
     metadata: WorkloadMeta = WorkloadMeta()

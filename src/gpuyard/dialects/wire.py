@@ -30,11 +30,11 @@ class DialectError(ValueError):
     """An object cannot be read: one sentence with the object, the field and what is wrong."""
 
 
-class _Wire(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=False):
+class Wire(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=False):
     """What all wire structs share."""
 
 
-class ObjectMeta(_Wire, frozen=True):
+class ObjectMeta(Wire, frozen=True):
     """ObjectMeta."""
 
     name: str = ""
@@ -45,7 +45,7 @@ class ObjectMeta(_Wire, frozen=True):
     deletion_timestamp: str | None = None
 
 
-class SelectorRequirement(_Wire, frozen=True):
+class SelectorRequirement(Wire, frozen=True):
     """LabelSelectorRequirement and NodeSelectorRequirement."""
 
     key: str
@@ -53,34 +53,34 @@ class SelectorRequirement(_Wire, frozen=True):
     values: list[str] | None = None
 
 
-class LabelSelector(_Wire, frozen=True):
+class LabelSelector(Wire, frozen=True):
     """LabelSelector."""
 
     match_labels: dict[str, str] | None = None
     match_expressions: list[SelectorRequirement] | None = None
 
 
-class NodeSelectorTerm(_Wire, frozen=True):
+class NodeSelectorTerm(Wire, frozen=True):
     """NodeSelectorTerm."""
 
     match_expressions: list[SelectorRequirement] | None = None
     match_fields: list[SelectorRequirement] | None = None
 
 
-class NodeSelector(_Wire, frozen=True):
+class NodeSelector(Wire, frozen=True):
     """NodeSelector."""
 
     node_selector_terms: list[NodeSelectorTerm] | None = None
 
 
-class PreferredSchedulingTerm(_Wire, frozen=True):
+class PreferredSchedulingTerm(Wire, frozen=True):
     """PreferredSchedulingTerm."""
 
     weight: int = 0
     preference: NodeSelectorTerm = NodeSelectorTerm()
 
 
-class NodeAffinity(_Wire, frozen=True):
+class NodeAffinity(Wire, frozen=True):
     """NodeAffinity."""
 
     required: NodeSelector | None = msgspec.field(
@@ -91,7 +91,7 @@ class NodeAffinity(_Wire, frozen=True):
     )
 
 
-class PodAffinityTerm(_Wire, frozen=True):
+class PodAffinityTerm(Wire, frozen=True):
     """PodAffinityTerm."""
 
     topology_key: str = ""
@@ -102,14 +102,14 @@ class PodAffinityTerm(_Wire, frozen=True):
     mismatch_label_keys: list[str] | None = None
 
 
-class WeightedPodAffinityTerm(_Wire, frozen=True):
+class WeightedPodAffinityTerm(Wire, frozen=True):
     """WeightedPodAffinityTerm."""
 
     weight: int = 0
     pod_affinity_term: PodAffinityTerm = PodAffinityTerm()
 
 
-class PodAffinity(_Wire, frozen=True):
+class PodAffinity(Wire, frozen=True):
     """PodAffinity and PodAntiAffinity."""
 
     required: list[PodAffinityTerm] | None = msgspec.field(
@@ -120,7 +120,7 @@ class PodAffinity(_Wire, frozen=True):
     )
 
 
-class Affinity(_Wire, frozen=True):
+class Affinity(Wire, frozen=True):
     """Affinity."""
 
     node_affinity: NodeAffinity | None = None
@@ -128,7 +128,7 @@ class Affinity(_Wire, frozen=True):
     pod_anti_affinity: PodAffinity | None = None
 
 
-class Toleration(_Wire, frozen=True):
+class Toleration(Wire, frozen=True):
     """Toleration."""
 
     key: str | None = None
@@ -137,7 +137,7 @@ class Toleration(_Wire, frozen=True):
     effect: TaintEffect | Literal[""] | None = None
 
 
-class TopologySpreadConstraint(_Wire, frozen=True):
+class TopologySpreadConstraint(Wire, frozen=True):
     """TopologySpreadConstraint."""
 
     max_skew: int
@@ -150,7 +150,7 @@ class TopologySpreadConstraint(_Wire, frozen=True):
     match_label_keys: list[str] | None = None
 
 
-class ContainerPort(_Wire, frozen=True):
+class ContainerPort(Wire, frozen=True):
     """ContainerPort."""
 
     container_port: int = 0
@@ -159,13 +159,13 @@ class ContainerPort(_Wire, frozen=True):
     protocol: str = ""
 
 
-class ResourceRequirements(_Wire, frozen=True):
+class ResourceRequirements(Wire, frozen=True):
     """ResourceRequirements; limits have become requests before a Pod is stored."""
 
     requests: ResourceList | None = None
 
 
-class Container(_Wire, frozen=True):
+class Container(Wire, frozen=True):
     """Container and init container."""
 
     name: str = ""
@@ -174,17 +174,17 @@ class Container(_Wire, frozen=True):
     restart_policy: str | None = None
 
 
-class ClaimReference(_Wire, frozen=True):
+class ClaimReference(Wire, frozen=True):
     """PersistentVolumeClaimVolumeSource."""
 
     claim_name: str
 
 
-class EphemeralVolume(_Wire, frozen=True):
+class EphemeralVolume(Wire, frozen=True):
     """EphemeralVolumeSource: its claim is named after Pod and volume."""
 
 
-class PodVolume(_Wire, frozen=True):
+class PodVolume(Wire, frozen=True):
     """Volume of a Pod."""
 
     name: str = ""
@@ -192,7 +192,7 @@ class PodVolume(_Wire, frozen=True):
     ephemeral: EphemeralVolume | None = None
 
 
-class PodSpec(_Wire, frozen=True):
+class PodSpec(Wire, frozen=True):
     """PodSpec."""
 
     containers: list[Container] | None = None
@@ -208,7 +208,7 @@ class PodSpec(_Wire, frozen=True):
     volumes: list[PodVolume] | None = None
 
 
-class ContainerStatus(_Wire, frozen=True):
+class ContainerStatus(Wire, frozen=True):
     """ContainerStatus: what in-place resize has really given."""
 
     name: str = ""
@@ -216,14 +216,14 @@ class ContainerStatus(_Wire, frozen=True):
     resources: ResourceRequirements | None = None
 
 
-class PodCondition(_Wire, frozen=True):
+class PodCondition(Wire, frozen=True):
     """PodCondition."""
 
     type: str = ""
     reason: str | None = None
 
 
-class PodStatus(_Wire, frozen=True):
+class PodStatus(Wire, frozen=True):
     """PodStatus."""
 
     conditions: list[PodCondition] | None = None
@@ -231,7 +231,7 @@ class PodStatus(_Wire, frozen=True):
     init_container_statuses: list[ContainerStatus] | None = None
 
 
-class Pod(_Wire, frozen=True):
+class Pod(Wire, frozen=True):
     """Pod."""
 
     metadata: ObjectMeta = ObjectMeta()
@@ -239,7 +239,7 @@ class Pod(_Wire, frozen=True):
     status: PodStatus | None = None
 
 
-class Taint(_Wire, frozen=True):
+class Taint(Wire, frozen=True):
     """Taint."""
 
     key: str
@@ -247,20 +247,20 @@ class Taint(_Wire, frozen=True):
     value: str | None = None
 
 
-class NodeSpec(_Wire, frozen=True):
+class NodeSpec(Wire, frozen=True):
     """NodeSpec."""
 
     taints: list[Taint] | None = None
     unschedulable: bool = False
 
 
-class NodeStatus(_Wire, frozen=True):
+class NodeStatus(Wire, frozen=True):
     """NodeStatus."""
 
     allocatable: ResourceList | None = None
 
 
-class Node(_Wire, frozen=True):
+class Node(Wire, frozen=True):
     """Node."""
 
     metadata: ObjectMeta = ObjectMeta()
@@ -268,20 +268,20 @@ class Node(_Wire, frozen=True):
     status: NodeStatus | None = None
 
 
-class ClaimSpec(_Wire, frozen=True):
+class ClaimSpec(Wire, frozen=True):
     """PersistentVolumeClaimSpec."""
 
     volume_name: str = ""
     storage_class_name: str | None = None
 
 
-class ClaimStatus(_Wire, frozen=True):
+class ClaimStatus(Wire, frozen=True):
     """PersistentVolumeClaimStatus."""
 
     phase: str = ""
 
 
-class PersistentVolumeClaim(_Wire, frozen=True):
+class PersistentVolumeClaim(Wire, frozen=True):
     """PersistentVolumeClaim."""
 
     metadata: ObjectMeta = ObjectMeta()
@@ -289,39 +289,39 @@ class PersistentVolumeClaim(_Wire, frozen=True):
     status: ClaimStatus | None = None
 
 
-class VolumeNodeAffinity(_Wire, frozen=True):
+class VolumeNodeAffinity(Wire, frozen=True):
     """VolumeNodeAffinity."""
 
     required: NodeSelector | None = None
 
 
-class VolumeSpec(_Wire, frozen=True):
+class VolumeSpec(Wire, frozen=True):
     """PersistentVolumeSpec."""
 
     node_affinity: VolumeNodeAffinity | None = None
 
 
-class PersistentVolume(_Wire, frozen=True):
+class PersistentVolume(Wire, frozen=True):
     """PersistentVolume."""
 
     metadata: ObjectMeta = ObjectMeta()
     spec: VolumeSpec = VolumeSpec()
 
 
-class TopologyLabelRequirement(_Wire, frozen=True):
+class TopologyLabelRequirement(Wire, frozen=True):
     """TopologySelectorLabelRequirement."""
 
     key: str
     values: list[str] | None = None
 
 
-class TopologySelectorTerm(_Wire, frozen=True):
+class TopologySelectorTerm(Wire, frozen=True):
     """TopologySelectorTerm."""
 
     match_label_expressions: list[TopologyLabelRequirement] | None = None
 
 
-class StorageClass(_Wire, frozen=True):
+class StorageClass(Wire, frozen=True):
     """StorageClass."""
 
     metadata: ObjectMeta = ObjectMeta()
@@ -329,7 +329,7 @@ class StorageClass(_Wire, frozen=True):
     allowed_topologies: list[TopologySelectorTerm] | None = None
 
 
-WireType = TypeVar("WireType", bound=_Wire)
+WireType = TypeVar("WireType", bound=Wire)
 
 
 def decode(kind: type[WireType], source: Source) -> WireType:
@@ -358,7 +358,7 @@ def describe(kind: str, metadata: ObjectMeta) -> str:
     return f"{kind} {place}{name}" if name else kind
 
 
-def _named(kind: type[_Wire], source: Source) -> str:
+def _named(kind: type[Wire], source: Source) -> str:
     """Name an object that does not fit its type, as far as it can be read."""
     try:
         raw = msgspec.json.decode(source) if isinstance(source, bytes | str) else source
