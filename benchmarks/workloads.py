@@ -23,17 +23,24 @@ import numpy as np
 from gpuyard.model.deltas import MixEntry, MixObserved, NodeObserved, PodBound, PodGone
 from gpuyard.model.nodes import Node
 from gpuyard.model.resources import CPU, MEMORY, Resources
-from gpuyard.model.workloads import Assignment, DeviceRequest, PodTemplate, Request, Workload
+from gpuyard.model.workloads import (
+    Assignment,
+    DeviceRequest,
+    PodTemplate,
+    Request,
+    Workload,
+)
 from gpuyard.scheduling.mix import typical_mix
 from gpuyard.scheduling.placement import Counted, Placer
 from gpuyard.scheduling.presets import PRESETS
 from gpuyard.scheduling.snapshot import Snapshot
+from gpuyard.studies.notebook import mix_of
 from gpuyard.traces import openb
 from gpuyard.traces.arrivals import in_sequence
 from gpuyard.traces.fleet import DEMO_FLEET
 from gpuyard.traces.generate import generate
 from gpuyard.twin.fill import fill, samples
-from gpuyard.twin.timed import SECOND_NS, Arrival, Setting, run
+from gpuyard.twin.timed import SECOND_NS, Setting, run
 
 SEED = 42
 WEEK_NS = 7 * 24 * 3600 * SECOND_NS
@@ -128,18 +135,16 @@ def _fill(policy: str, copies: int = 1) -> Callable[[], Work]:
 
 def _timed(policy: str) -> Callable[[], Work]:
     trace = generate(DEMO_FLEET, SEED)
-    arrivals = tuple(Arrival(timed.workload, timed.runtime_ns) for timed in trace.workloads)
-    mix = typical_mix(
-        pod_set.template.request
-        for timed in trace.workloads
-        for pod_set in timed.workload.pod_sets
-        for _ in range(pod_set.count)
+    setting = Setting(
+        nodes=tuple(DEMO_FLEET),
+        arrivals=trace.workloads,
+        mix=mix_of(trace.workloads),
+        until_ns=WEEK_NS,
     )
-    setting = Setting(nodes=tuple(DEMO_FLEET), arrivals=arrivals, mix=mix, until_ns=WEEK_NS)
 
     def work() -> Work:
         done = run(setting, PRESETS[policy], seed=SEED)
-        return Work(len(arrivals), done.counted)
+        return Work(len(trace.workloads), done.counted)
 
     return work
 

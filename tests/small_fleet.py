@@ -14,12 +14,12 @@ from gpuyard.model.workloads import (
     PodSet,
     PodTemplate,
     Request,
+    TimedWorkload,
     Workload,
 )
 from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.presets import PRESETS
 from gpuyard.scheduling.snapshot import Snapshot
-from gpuyard.twin.timed import Arrival
 
 
 def node(name, cpu=8000, gpus="", *, memory=1000, amounts=(), **facts):
@@ -74,7 +74,7 @@ def workload(key, *pod_sets, at=0, **facts):
 
 def arrival(key, *pod_sets, at=0, runs=None, **facts):
     """Return the arrival of such a workload; it runs for `runs` ns."""
-    return Arrival(workload(key, *pod_sets, at=at, **facts), runs)
+    return TimedWorkload(workload(key, *pod_sets, at=at, **facts), runs)
 
 
 def where(plan_or_assignments):

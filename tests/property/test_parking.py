@@ -82,7 +82,7 @@ def week(seed, constraints):
         for _ in range(rng.integers(2, 5))
     ]
     arrivals = tuple(
-        timed.Arrival(
+        timed.TimedWorkload(
             Workload(
                 key=f"w{index}",
                 pod_sets=tuple(

@@ -7,7 +7,14 @@ from hypothesis import given, settings, strategies as st
 
 from gpuyard.model.nodes import Device, Node
 from gpuyard.model.resources import Resources
-from gpuyard.model.workloads import DeviceRequest, PodSet, PodTemplate, Request, Workload
+from gpuyard.model.workloads import (
+    DeviceRequest,
+    PodSet,
+    PodTemplate,
+    Request,
+    TimedWorkload,
+    Workload,
+)
 from gpuyard.traces.table import (
     CLASSES,
     PRIORITY_MAX,
@@ -16,7 +23,7 @@ from gpuyard.traces.table import (
     write_nodes,
     write_workloads,
 )
-from gpuyard.traces.trace import TimedWorkload, TraceError
+from gpuyard.traces.trace import TraceError
 
 few = settings(max_examples=100)
 

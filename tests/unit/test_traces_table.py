@@ -12,7 +12,14 @@ import pytest
 from gpuyard.model.constraints import Constraints, Taint
 from gpuyard.model.nodes import Device, Node
 from gpuyard.model.resources import Resources
-from gpuyard.model.workloads import DeviceRequest, PodSet, PodTemplate, Request, Workload
+from gpuyard.model.workloads import (
+    DeviceRequest,
+    PodSet,
+    PodTemplate,
+    Request,
+    TimedWorkload,
+    Workload,
+)
 from gpuyard.traces.read import is_openb_pods, load_fleet, load_workloads, read_trace
 from gpuyard.traces.table import (
     read_nodes,
@@ -22,7 +29,7 @@ from gpuyard.traces.table import (
     write_nodes,
     write_workloads,
 )
-from gpuyard.traces.trace import TimedWorkload, TraceError
+from gpuyard.traces.trace import TraceError
 
 SHORT = "workload,cpu_milli,memory_mib,gpus,arrival_s\n"
 LONG = (

@@ -90,6 +90,13 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         return sum(pod_set.count for pod_set in self.pod_sets)
 
 
+class TimedWorkload(msgspec.Struct, frozen=True):
+    """A workload and how long it runs once all its pods do; `None`: until the end."""
+
+    workload: Workload
+    runtime_ns: int | None
+
+
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """One pod on its node.
 

@@ -5,8 +5,8 @@ all its nodes or none; pod by pod (stock kube-scheduler) each member is placed f
 what it got. Nothing is freed during a pass, so a shape of which `n` did not fit is not tried again
 for `n` or more, unless pods placed meanwhile could make it fit (inter-pod affinity and spread).
 
-Queues, quota, holds and preemption will stand between the order and the placement; the signature
-is already theirs.
+Queues, quota, holds and preemption are not written yet; they belong between the order and the
+placement.
 """
 
 from collections.abc import Callable, Iterable, Sequence

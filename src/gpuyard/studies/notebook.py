@@ -6,11 +6,12 @@ This is the part of a study that a notebook wants; `gpuyard.studies.replay` and
 
 from gpuyard.model.deltas import MixEntry
 from gpuyard.model.policy import Policy
+from gpuyard.model.workloads import TimedWorkload
 from gpuyard.scheduling.mix import typical_mix
 from gpuyard.scheduling.presets import preset
-from gpuyard.traces.trace import TimedWorkload, Trace
+from gpuyard.traces.trace import Trace
 from gpuyard.twin.fill import FillRun, fill as fill_nodes
-from gpuyard.twin.timed import Arrival, Setting, TimedRun, run
+from gpuyard.twin.timed import Setting, TimedRun, run
 
 SECOND_NS = 10**9
 
@@ -49,7 +50,7 @@ def live(
     """
     setting = Setting(
         nodes=trace.nodes,
-        arrivals=tuple(Arrival(timed.workload, timed.runtime_ns) for timed in trace.workloads),
+        arrivals=trace.workloads,
         mix=mix_of(trace.workloads),
         until_ns=None if until_s is None else round(until_s * SECOND_NS),
     )

@@ -37,6 +37,7 @@ from gpuyard.model.workloads import (
     PodSet,
     PodTemplate,
     Request,
+    TimedWorkload,
     Workload,
     WorkloadClass,
 )
@@ -44,7 +45,7 @@ from gpuyard.traces import habits
 from gpuyard.traces.fits import MIB_BYTES
 from gpuyard.traces.habits import DAY_S, HOUR_S, WEEK_HOURS, Ask, Role
 from gpuyard.traces.rows import SECOND_NS
-from gpuyard.traces.trace import TimedWorkload, Trace
+from gpuyard.traces.trace import Trace
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

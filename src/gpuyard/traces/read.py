@@ -15,13 +15,13 @@ our reading, the trace does not say what the pods did.
 from pathlib import Path
 
 from gpuyard.model.nodes import Node
-from gpuyard.model.workloads import PodSet, PodTemplate, Request, Workload
+from gpuyard.model.workloads import PodSet, PodTemplate, Request, TimedWorkload, Workload
 from gpuyard.traces.fits import asked, first_too_large
 from gpuyard.traces.openb import OpenbPod, check_fits_somewhere, gpu_models, load_nodes, load_pods
 from gpuyard.traces.parquet import is_parquet
 from gpuyard.traces.rows import read_text
 from gpuyard.traces.table import ReadWorkload, column_names, read_nodes, read_workloads
-from gpuyard.traces.trace import FilePath, TimedWorkload, Trace, TraceError
+from gpuyard.traces.trace import FilePath, Trace, TraceError
 
 LATENCY_SENSITIVE = "LS"
 OUR_COLUMN = "gpus"

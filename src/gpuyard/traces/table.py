@@ -25,6 +25,7 @@ from gpuyard.model.workloads import (
     PodSet,
     PodTemplate,
     Request,
+    TimedWorkload,
     Workload,
     WorkloadClass,
 )
@@ -40,7 +41,7 @@ from gpuyard.traces.rows import (
     shown,
     suggestion,
 )
-from gpuyard.traces.trace import FilePath, TimedWorkload, TraceError
+from gpuyard.traces.trace import FilePath, TraceError
 from gpuyard.traces.whole import compressed_as_named, write_whole
 
 WORKLOAD_COLUMNS = (

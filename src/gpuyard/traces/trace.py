@@ -9,16 +9,9 @@ from os import PathLike
 import msgspec
 
 from gpuyard.model.nodes import Node
-from gpuyard.model.workloads import Workload
+from gpuyard.model.workloads import TimedWorkload
 
 FilePath = str | PathLike[str]
-
-
-class TimedWorkload(msgspec.Struct, frozen=True):
-    """A workload and how long it runs once all its pods do; `None`: until the trace ends."""
-
-    workload: Workload
-    runtime_ns: int | None
 
 
 class Trace(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ from gpuyard.model.nodes import Node, Pool
 from gpuyard.model.plan import Plan
 from gpuyard.model.policy import Policy
 from gpuyard.model.reasons import Reporter, Silent
-from gpuyard.model.workloads import Assignment, Request, Workload
+from gpuyard.model.workloads import Assignment, Request, TimedWorkload
 from gpuyard.scheduling import cycle
 from gpuyard.scheduling.parking import Parking
 from gpuyard.scheduling.placement import Counted, Placer
@@ -52,13 +52,6 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     retry_longest_ns: int = 360 * SECOND_NS
 
 
-class Arrival(msgspec.Struct, frozen=True):
-    """A workload and how long it runs once all its pods do; `None`: until the end."""
-
-    workload: Workload
-    runtime_ns: int | None
-
-
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """Everything but the policy: who lives where, and for how long it is watched.
 
@@ -68,7 +61,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     nodes: tuple[Node, ...]
-    arrivals: tuple[Arrival, ...]
+    arrivals: tuple[TimedWorkload, ...]
     mix: tuple[MixEntry, ...]
     until_ns: int | None = None
     pools: Mapping[str, Pool] = msgspec.field(default_factory=dict)
@@ -101,7 +94,7 @@ class _Job(msgspec.Struct):
     """A workload on its way through the yard."""
 
     index: int
-    arrival: Arrival
+    arrival: TimedWorkload
     missing: tuple[cycle.Member, ...]
     bound: list[Assignment]
     parked: tuple[cycle.Member, ...] | None = None  # what it missed when it was parked

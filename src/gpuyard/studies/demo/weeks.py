@@ -27,7 +27,7 @@ from gpuyard.studies.notebook import mix_of
 from gpuyard.traces.fleet import DEMO_FLEET_LINE, DEMO_SHARED_POOLS, parse_fleet, pools_of
 from gpuyard.traces.generate import generate
 from gpuyard.twin.page.content import Role
-from gpuyard.twin.timed import Arrival, Setting, TimedRun, run
+from gpuyard.twin.timed import Setting, TimedRun, run
 
 HOUR_NS = 3600 * 10**9
 DAY_NS = 24 * HOUR_NS
@@ -178,7 +178,7 @@ def live(task: Task) -> Week:
     }
     setting = Setting(
         nodes=nodes,
-        arrivals=tuple(Arrival(timed.workload, timed.runtime_ns) for timed in trace.workloads),
+        arrivals=trace.workloads,
         mix=mix_of(trace.workloads),
         until_ns=round(task.days * DAY_NS),
         pools=pools,

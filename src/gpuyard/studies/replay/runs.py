@@ -15,15 +15,15 @@ import numpy as np
 from gpuyard.model.deltas import MixEntry
 from gpuyard.model.nodes import Node
 from gpuyard.model.policy import Policy, TieBreak
-from gpuyard.model.workloads import WHOLE_DEVICE_MILLI
+from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, TimedWorkload
 from gpuyard.scheduling.presets import preset
 from gpuyard.studies.notebook import mix_of
 from gpuyard.traces import openb
 from gpuyard.traces.arrivals import in_sequence
 from gpuyard.traces.read import is_openb_pods, read_trace
-from gpuyard.traces.trace import FilePath, TimedWorkload, TraceError
+from gpuyard.traces.trace import FilePath, TraceError
 from gpuyard.twin.fill import Sample, fill, samples
-from gpuyard.twin.timed import Arrival, Setting, TimedRun, run
+from gpuyard.twin.timed import Setting, TimedRun, run
 
 Protocol = Literal["fill", "timed"]
 SECOND_NS = 10**9
@@ -189,8 +189,7 @@ def _fill(task: Task) -> Replay:
 def _timed(task: Task) -> Replay:
     inputs = task.inputs
     begun = time.process_time()
-    arrivals = tuple(Arrival(timed.workload, timed.runtime_ns) for timed in inputs.arrivals)
-    setting = Setting(nodes=inputs.nodes, arrivals=arrivals, mix=inputs.mix)
+    setting = Setting(nodes=inputs.nodes, arrivals=inputs.arrivals, mix=inputs.mix)
     done = run(setting, task.policy, seed=task.seed)
     started = int((done.jobs.started_ns >= 0).sum())
     return Replay(
@@ -200,9 +199,9 @@ def _timed(task: Task) -> Replay:
         seed=task.seed,
         nodes=done.nodes,
         gpus=done.devices,
-        arrivals=len(arrivals),
+        arrivals=len(inputs.arrivals),
         placed=started,
-        failed=len(arrivals) - started,
+        failed=len(inputs.arrivals) - started,
         samples=timed_samples(done),
         seconds=time.process_time() - begun,
         waits=waits(done),
