@@ -49,7 +49,7 @@ def kube_scheduler_check(data: Path) -> Check:
     """Return the check against kube-scheduler's own tables."""
     folder = data / "oracles" / "kube_scheduler"
     found = [check_file(path, KUBE_SCHEDULER) for path in files_of([folder])]
-    done = [one for one in found if not one.is_later]
+    done = [one for one in found if not one.later]
     passed, failed = sum(one.passed for one in done), sum(one.failed for one in done)
     outside = sum(one.outside.total() for one in done)
     return Check(

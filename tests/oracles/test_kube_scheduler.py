@@ -27,11 +27,11 @@ def test_the_program_says_so(folder, capsys):
     assert main(["kube-scheduler", str(folder)]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert "nodename.jsonl.gz passed 3, failed 0, out of scope 0" in printed
-    assert "preemption.jsonl.gz not attempted (later issue)" in printed
+    assert "  not attempted: 8 TestGeneratePlacements" in printed
     assert printed[-1].startswith("all files: passed ")
 
 
-def test_a_file_of_a_later_issue_asked_for_by_name_fails(folder):
+def test_a_file_with_rows_not_attempted_fails_when_asked_for_by_name(folder):
     assert main(["kube-scheduler", str(folder / "preemption.jsonl.gz")]) == 1
 
 
@@ -143,7 +143,7 @@ def test_too_much_out_of_scope_is_not_fine(tmp_path):
         return {"want": 0}
 
     test = Rows(refuse, frozenset({"given"}), {"want": NUMBER})
-    adapter = rows.Adapter({("f", "T"): test}, frozenset(), frozenset())
+    adapter = rows.Adapter({("f", "T"): test})
     path = tmp_path / "f.jsonl"
     line = '{"test": "T", "name": "n", "case": {"given": %d, "want": 0}}\n'
     path.write_text(line % 0 + line % 1)
@@ -152,8 +152,19 @@ def test_too_much_out_of_scope_is_not_fine(tmp_path):
     assert list(lines_of(found))[-1] == "  50 % are out of scope, at most 35 % may be"
 
 
-def test_a_row_of_an_unknown_test_fails(tmp_path):
+def test_a_row_of_an_unknown_test_is_not_attempted(tmp_path):
     path = tmp_path / "f.jsonl"
     path.write_text('{"test": "T", "name": "n", "case": {}}\n')
-    found = runner.check_file(path, rows.Adapter({}, frozenset(), frozenset()))
+    found = runner.check_file(path, rows.Adapter({}))
+    assert list(lines_of(found)) == [
+        "f.jsonl passed 0, failed 0, out of scope 0, not attempted 1",
+        "  not attempted: 1 T",
+    ]
+
+
+def test_a_row_with_an_unknown_field_fails(tmp_path):
+    path = tmp_path / "f.jsonl"
+    path.write_text('{"test": "T", "name": "n", "case": {"other": 1, "want": 0}}\n')
+    test = Rows(lambda _: {"want": 0}, frozenset({"given"}), {"want": NUMBER})
+    found = runner.check_file(path, rows.Adapter({("f", "T"): test}))
     assert found.failed == 1

@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(line)
     print(summary(findings))
     asked_for = {path.name for path in chosen.paths if path.is_file()}
-    is_left_out = any(found.is_later and found.file in asked_for for found in findings)
+    is_left_out = any(found.later and found.file in asked_for for found in findings)
     return 0 if findings and not is_left_out and all(found.is_fine for found in findings) else 1
 
 
@@ -54,11 +54,12 @@ def files_of(paths: Iterable[Path]) -> Iterator[Path]:
 
 def lines_of(found: Findings) -> Iterator[str]:
     """Yield what to say of one file."""
-    if found.is_later:
-        yield f"{found.file} not attempted (later issue)"
-        return
     outside = found.outside.total()
-    yield f"{found.file} passed {found.passed}, failed {found.failed}, out of scope {outside}"
+    counts = f"passed {found.passed}, failed {found.failed}, out of scope {outside}"
+    if found.later:
+        counts += f", not attempted {found.later.total()}"
+    yield f"{found.file} {counts}"
+    yield from (f"  not attempted: {count} {test}" for test, count in sorted(found.later.items()))
     for reason, count in sorted(found.outside.items()):
         yield f"  out of scope: {count} {reason}"
     if found.outside_pct > OUTSIDE_MAX_PCT:
@@ -70,11 +71,13 @@ def lines_of(found: Findings) -> Iterator[str]:
 def summary(findings: list[Findings]) -> str:
     """Return one sentence on all files."""
     passed, failed = sum(each.passed for each in findings), sum(each.failed for each in findings)
+    later = sum(each.later.total() for each in findings)
     outside = sum(each.outside.total() for each in findings)
     altered = sum(each.altered for each in findings)
     noticed = altered - sum(len(each.unnoticed) for each in findings)
     return (
-        f"all files: passed {passed}, failed {failed}, out of scope {outside}; "
+        f"all files: passed {passed}, failed {failed}, out of scope {outside}"
+        f"{f', not attempted {later}' if later else ''}; "
         f"altered expectations noticed: {noticed} of {altered}"
     )
 

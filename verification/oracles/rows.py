@@ -20,6 +20,13 @@ class Outside(enum.Enum):
     INTERNAL_CACHE = "internal cache"
     DRA = "DRA-backed"
     INVALID_ARGUMENTS = "invalid plugin arguments"
+    MULTI_KUEUE = "MultiKueue"
+    ADMISSION_CHECK = "ProvisioningRequest or external admission check"
+    PLUMBING = "controller plumbing or an event's wording"
+    METRIC = "metric"
+    CONCURRENT_ADMISSION = "concurrent admission"
+    INTERNAL_NAME = "name of an internal structure"
+    CALL_COUNT = "call count"
 
 
 class OutOfScopeError(Exception):
@@ -57,7 +64,8 @@ class Test(NamedTuple):
     `answer` returns, for each output that the source's test gets to compare, what `Kind.read` makes
     of the right expectation. `late` are outputs that the source compares only where an earlier one
     lets it go on. `both` are input fields whose items carry an expectation each, under the name
-    given. `implied` are expectations that the source's code has and its rows do not.
+    given. `implied` are expectations that the source's code has and its rows do not. `around` are
+    the names of what lies around the row and is needed (fixtures, set-up): it joins the context.
     """
 
     answer: Callable[[Row], Answers]
@@ -67,14 +75,7 @@ class Test(NamedTuple):
     unused: frozenset[str] = frozenset()  # outputs that the source itself never reads
     both: Mapping[str, str] = {}
     implied: Mapping[str, Json] = {}
-
-
-class Adapter(NamedTuple):
-    """A project whose rows gpuyard answers."""
-
-    tests: Mapping[tuple[str, str], Test]  # by file stem and test function
-    context_inputs: frozenset[str]
-    later: frozenset[str]  # stems of files that a later issue answers
+    around: frozenset[str] = frozenset()
 
 
 def read(path: Path) -> Iterator[Json]:
@@ -84,6 +85,20 @@ def read(path: Path) -> Iterator[Json]:
         content = gzip.decompress(content)
     for line in content.splitlines():
         yield json.loads(line)
+
+
+class Adapter(NamedTuple):
+    """A project whose rows gpuyard answers.
+
+    Rows of a test that is named nowhere are not attempted yet; `shared` are files whose rows are
+    no cases.
+    """
+
+    tests: Mapping[tuple[str, str], Test]  # by file stem and test function
+    context_inputs: frozenset[str] = frozenset()
+    outside: Mapping[tuple[str, str], Outside] = {}
+    shared: frozenset[str] = frozenset()  # stems
+    read: Callable[[Path], Iterator[Json]] = read
 
 
 def stem(path: Path) -> str:
@@ -102,6 +117,7 @@ def strip(raw: Json, test: Test, context_inputs: frozenset[str]) -> tuple[Row, d
     if unknown:
         fields = ", ".join(sorted(unknown))
         raise ValueError(f"neither known input nor known expectation: {fields}")
+    context = {**context, **{name: raw["around"][name] for name in sorted(test.around)}}
     inputs = {field: case[field] for field in test.inputs if field in case}
     expected = {field: case[field] for field in test.outputs if field in case}
     for field, inner in test.both.items():

@@ -23,13 +23,13 @@ class Findings(msgspec.Struct):
     failed: int = 0
     altered: int = 0  # expectations that were altered, one value at a time
     unnoticed: list[str] = msgspec.field(default_factory=list)  # alterations that still passed
-    is_later: bool = False
+    later: Counter[str] = msgspec.field(default_factory=Counter)  # rows not attempted, by test
 
     @property
     def outside_pct(self) -> float:
         """Return how much of the file is out of scope."""
         count = self.outside.total()
-        return 100 * count / max(1, self.passed + self.failed + count)
+        return 100 * count / max(1, self.passed + self.failed + self.later.total() + count)
 
     @property
     def is_fine(self) -> bool:
@@ -48,14 +48,18 @@ class Judged(NamedTuple):
 def check_file(path: Path, adapter: Adapter) -> Findings:
     """Check every row of `path`."""
     found = Findings(path.name)
-    if rows.stem(path) in adapter.later:
-        found.is_later = True
+    if rows.stem(path) in adapter.shared:
         return found
-    for raw in rows.read(path):
-        title = f"{raw['test']}/{raw['name']}"
+    for raw in adapter.read(path):
+        key, title = (rows.stem(path), raw["test"]), f"{raw['test']}/{raw['name']}"
+        if key in adapter.outside:
+            found.outside[adapter.outside[key].value] += 1
+            continue
+        if key not in adapter.tests:
+            found.later[raw["test"]] += 1
+            continue
         try:
-            test = adapter.tests[rows.stem(path), raw["test"]]
-            judged = check_row(raw, test, adapter.context_inputs)
+            judged = check_row(raw, adapter.tests[key], adapter.context_inputs)
         except OutOfScopeError as none_of_ours:
             found.outside[none_of_ours.reason.value] += 1
             continue

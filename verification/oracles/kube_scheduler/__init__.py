@@ -334,8 +334,4 @@ KUBE_SCHEDULER = Adapter(
         "defaultScoringStrategy deviceClassWithExtendResourceName draFeatures features",
         "featureGate featureGates namespaces node nodes objects pluginArgs shape testNode",
     ),
-    later=_names(
-        "defaultpreemption gangscheduling podgrouppodscount preemption schedule_one_podgroup",
-        "topologyaware",
-    ),
 )

@@ -1,68 +1,38 @@
 """Kueue's own table tests (kubernetes-sigs/kueue v0.19.2), asked of our core.
 
 The rows were dumped from the running tests; what each field means is in the README beside them.
-This module is the list of fields and of who answers; `objects` builds the quota trees, `quota`
-asks them, `kinds` says how an expectation is read.
+Each module answers the tests of one subject and lists them; `objects` turns the objects of a row
+into what the core knows, through the dialect as in a live cluster.
 
-Covered is the quota tree with fair shares. `CACHE_TESTS` lie in a file most of whose tests are not
-about quota, and take their objects from a file of fixtures; tests/oracles/test_kueue.py asks them.
+What a test shares among its rows lies in a file of fixtures, what it builds for one row in the
+row's `setup`: `read` puts both around the row, and a test names what it takes from there.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
+
+from verification.oracles import rows
 from verification.oracles.kueue import quota
-from verification.oracles.kueue.kinds import AVAILABLE, LENDABLE, SHARES, SNAPSHOT, TEXT, TRUTH
-from verification.oracles.rows import Adapter, Test
+from verification.oracles.rows import Adapter, Json, Outside, Test
 
-CONTEXT_INPUTS = frozenset({"clusterQueues", "workloads"})
+FIXTURES = "kueue_fixtures.jsonl.gz"
 
-TESTS: dict[tuple[str, str], Test] = {
-    ("kueue_quota_fairshare", "TestDominantResourceShare"): Test(
-        quota.dominant_shares,
-        frozenset({"clusterQueue", "lendingClusterQueue", "cohorts", "usage", "flvResQ"}),
-        {"want": SHARES},
-    ),
-    ("kueue_quota_fairshare", "TestIsBorrowingOn"): Test(
-        quota.borrowing_on,
-        frozenset({"usage", "requestedFRs"}),
-        {"wantBorrowing": TRUTH, "wantBorrowingOnRequested": TRUTH},
-    ),
-    ("kueue_quota_fairshare", "TestPreciseWeightedShareSerialized"): Test(
-        quota.weighted_share, frozenset({"drs"}), {"want": TEXT}
-    ),
-    ("kueue_quota_fairshare", "TestCohortLendable"): Test(
-        quota.lendable, frozenset({"clusterQueues", "cohortName"}), {"wantLendable": LENDABLE}
-    ),
-    ("kueue_quota_fairshare", "TestAvailable"): Test(
-        quota.availability,
-        frozenset({"clusterQueues", "cohorts", "usage"}),
-        {"wantAvailable": AVAILABLE, "wantPotentiallyAvailable": AVAILABLE},
-    ),
-}
+TESTS: dict[tuple[str, str], Test] = {**quota.TESTS}
 
-_ADD_REMOVE = Test(quota.add_remove, frozenset({"add", "remove"}), {"want": SNAPSHOT})
+OUTSIDE: dict[tuple[str, str], Outside] = {}
 
-CACHE_TESTS: dict[str, Test] = {
-    "TestSnapshotAddRemoveWorkload": _ADD_REMOVE,
-    "TestSnapshotAddRemoveWorkloadWithLendingLimit": _ADD_REMOVE,
-}
+
+def read(path: Path) -> Iterator[Json]:
+    """Yield the rows of `path` with what lies around them: fixtures, set-up, and ``now``."""
+    beside = path.with_name(FIXTURES)
+    shared = rows.read(beside) if beside.exists() else ()
+    fixtures = {each["test"]: each["fixtures"] for each in shared}
+    for row in rows.read(path):
+        setup = row.get("setup") or {}
+        around = {"now": row.get("now"), **fixtures.get(row["test"], {}), **setup}
+        yield {**row, "around": around}
+
 
 KUEUE = Adapter(
-    tests=TESTS,
-    context_inputs=CONTEXT_INPUTS,
-    later=frozenset(
-        {
-            "kueue_cache_other",
-            "kueue_cases",
-            "kueue_fixtures",  # inputs shared by the rows of other files
-            "kueue_flavorassigner",
-            "kueue_preemption_ordering",
-            "kueue_queue",
-            "kueue_schedule",
-            "kueue_schedule_afs",
-            "kueue_schedule_fairsharing",
-            "kueue_schedule_other",
-            "kueue_schedule_tas",
-            "kueue_tas_balanced_placement",
-            "kueue_tas_snapshot",
-        }
-    ),
+    tests=TESTS, outside=OUTSIDE, shared=frozenset({rows.stem(Path(FIXTURES))}), read=read
 )

@@ -8,29 +8,19 @@ from gpuyard.model.queues import WEIGHT_ONE_NANO, FlavorResource
 from gpuyard.scheduling import fair_share, quota
 from gpuyard.scheduling.fair_share import Share
 from gpuyard.scheduling.quota import QuotaNode, QuotaTree
-from verification.oracles.kueue.kinds import NodeState, SharedBy, without_zeros
+from verification.oracles.kueue.kinds import (
+    AVAILABLE,
+    LENDABLE,
+    SHARES,
+    SNAPSHOT,
+    TEXT,
+    TRUTH,
+    NodeState,
+    SharedBy,
+    without_zeros,
+)
 from verification.oracles.kueue.objects import amounts, everyone, tree
-from verification.oracles.rows import Answers, Json, Row
-
-# TestIsBorrowingOn builds these two queues itself, the same for each of its cases.
-_CPU_AND_GPU = ["cpu", "example.com/gpu"]
-
-
-def _queue(name: str, cpu: str, gpu: str) -> Json:
-    quotas = [
-        {"name": "cpu", "nominalQuota": cpu},
-        {"name": "example.com/gpu", "nominalQuota": gpu},
-    ]
-    group = {
-        "coveredResources": _CPU_AND_GPU,
-        "flavors": [{"name": "default", "resources": quotas}],
-    }
-    return {"metadata": {"name": name}, "spec": {"cohortName": "cohort", "resourceGroups": [group]}}
-
-
-BORROWER = _queue("cq", "2", "5")
-LENDER = _queue("lending-cq", "8", "5")
-
+from verification.oracles.rows import Answers, Json, Row, Test
 
 def dominant_shares(row: Row) -> Answers:
     """Answer with the share of every queue and cohort, as it is shown."""
@@ -49,7 +39,7 @@ def _shown(node: QuotaNode, extra: dict[FlavorResource, int]) -> SharedBy:
 
 def borrowing_on(row: Row) -> Answers:
     """Answer whether the queue borrows at all, and of what is asked for."""
-    borrower = tree([BORROWER, LENDER]).cluster_queues["cq"]
+    borrower = tree([row.context["cq"], row.context["lendingCQ"]]).cluster_queues["cq"]
     quota.use(borrower, amounts(row.case["usage"]))
     share = fair_share.dominant_share(borrower)
     return {
@@ -134,3 +124,38 @@ def _count(grown: QuotaTree, workload: Json, *, is_added: bool) -> None:
 
 def _state(node: QuotaNode) -> NodeState:
     return NodeState(without_zeros(node.subtree), without_zeros(node.usage))
+
+
+_ADD_REMOVE = Test(
+    add_remove,
+    frozenset({"add", "remove"}),
+    {"want": SNAPSHOT},
+    around=frozenset({"clusterQueues", "workloads"}),
+)
+
+TESTS: dict[tuple[str, str], Test] = {
+    ("kueue_quota_fairshare", "TestDominantResourceShare"): Test(
+        dominant_shares,
+        frozenset({"clusterQueue", "lendingClusterQueue", "cohorts", "usage", "flvResQ"}),
+        {"want": SHARES},
+    ),
+    ("kueue_quota_fairshare", "TestIsBorrowingOn"): Test(
+        borrowing_on,
+        frozenset({"usage", "requestedFRs"}),
+        {"wantBorrowing": TRUTH, "wantBorrowingOnRequested": TRUTH},
+        around=frozenset({"cq", "lendingCQ"}),
+    ),
+    ("kueue_quota_fairshare", "TestPreciseWeightedShareSerialized"): Test(
+        weighted_share, frozenset({"drs"}), {"want": TEXT}
+    ),
+    ("kueue_quota_fairshare", "TestCohortLendable"): Test(
+        lendable, frozenset({"clusterQueues", "cohortName"}), {"wantLendable": LENDABLE}
+    ),
+    ("kueue_quota_fairshare", "TestAvailable"): Test(
+        availability,
+        frozenset({"clusterQueues", "cohorts", "usage"}),
+        {"wantAvailable": AVAILABLE, "wantPotentiallyAvailable": AVAILABLE},
+    ),
+    ("kueue_cache_other", "TestSnapshotAddRemoveWorkload"): _ADD_REMOVE,
+    ("kueue_cache_other", "TestSnapshotAddRemoveWorkloadWithLendingLimit"): _ADD_REMOVE,
+}
