@@ -22,6 +22,7 @@ from verification.oracles.kueue.kinds import (
 from verification.oracles.kueue.objects import amounts, everyone, tree
 from verification.oracles.rows import Answers, Json, Row, Test
 
+
 def dominant_shares(row: Row) -> Answers:
     """Answer with the share of every queue and cohort, as it is shown."""
     given = [row.case["clusterQueue"], row.case["lendingClusterQueue"]]
