@@ -1,0 +1,70 @@
+"""Where the members of a workload may stand to each other: levels, domains, requests.
+
+A *Topology* is an ordered list of node labels, from the widest (a block) to the narrowest (often
+the host). Nodes with the same values of the first n labels form a *domain* of level n. A request
+says at which level the pods of a pod set belong into one domain, and how badly.
+
+Words and meaning: Kueue v0.19.2, apis/kueue/v1beta2 (topology_types.go, PodSetTopologyRequest,
+TopologyAssignment) and its annotations ``kueue.x-k8s.io/podset-*-topology``.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from gpuyard.model.resources import Resources
+
+HOSTNAME = "kubernetes.io/hostname"
+
+TopologyMode = Literal["required", "preferred", "unconstrained"]
+
+
+class Topology(msgspec.Struct, frozen=True, kw_only=True):
+    """Node labels that name domains, the widest first."""
+
+    name: str
+    levels: tuple[str, ...]
+
+
+class SliceRequest(msgspec.Struct, frozen=True, cache_hash=True):
+    """So many consecutive pods belong into one domain of `level`."""
+
+    level: str
+    size: int
+
+
+class TopologyRequest(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """How the pods of a pod set want to stand.
+
+    ``required``: all in one domain of `level`, or none. ``preferred``: in one domain of `level`
+    where that is possible, else of the next wider level, at last in several. ``unconstrained``:
+    anywhere in the topology. `slices` go from the widest level to the narrowest; pod sets that name
+    the same `group` get the same domain.
+    """
+
+    mode: TopologyMode
+    level: str = ""
+    slices: tuple[SliceRequest, ...] = ()
+    group: str = ""
+
+
+class DomainCount(msgspec.Struct, frozen=True):
+    """So many pods in the domain with these label values."""
+
+    values: tuple[str, ...]
+    count: int
+
+
+class TopologyAssignment(msgspec.Struct, frozen=True):
+    """How many pods of a pod set go into which domain, in the order of their ranks."""
+
+    levels: tuple[str, ...]
+    domains: tuple[DomainCount, ...]
+
+
+class TopologyUsage(msgspec.Struct, frozen=True):
+    """What a pod set holds in the domains of a flavor: each of its pods takes `per_pod`."""
+
+    flavor: str
+    per_pod: Resources
+    domains: tuple[DomainCount, ...]
