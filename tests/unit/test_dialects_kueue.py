@@ -310,7 +310,7 @@ def test_an_admission():
             ),
         ),
     )
-    assert read.usage() == {
+    assert dict(read.usage().quota) == {
         FlavorResource("h100", "cpu"): 4000,
         FlavorResource("h100", "nvidia.com/gpu"): 8,
     }
@@ -340,7 +340,7 @@ def test_usage_adds_up_over_pod_sets():
     ]
     pod_sets = [{"name": one["name"], "count": 1} for one in assigned]
     status = {"admission": {"clusterQueue": "q", "podSetAssignments": assigned}}
-    assert admission(job(status, podSets=pod_sets)).usage() == {
+    assert dict(admission(job(status, podSets=pod_sets)).usage().quota) == {
         FlavorResource("h100", "cpu"): 2000,
         FlavorResource("a100", "cpu"): 1000,
     }
@@ -348,7 +348,7 @@ def test_usage_adds_up_over_pod_sets():
 
 def test_usage_without_a_flavor_is_kept():
     held = Admission("q", (PodSetAssignment(name="a", count=1, usage=Resources.of({"cpu": 1})),))
-    assert held.usage() == {FlavorResource("", "cpu"): 1}
+    assert dict(held.usage().quota) == {FlavorResource("", "cpu"): 1}
 
 
 # -- errors

@@ -21,6 +21,8 @@ import msgspec
 
 from gpuyard.model.constraints import Labels, LabelSelector, Taint, Toleration
 from gpuyard.model.resources import NOTHING, Resources
+from gpuyard.model.topology import TopologyAssignment, TopologyUsage
+from gpuyard.model.workloads import Workload
 
 QUOTA_MAX = 2**63 - 1  # Kueue's Unlimited; no bounded amount reaches it
 QUOTA_MIN = -(2**63)
@@ -139,12 +141,23 @@ class LocalQueue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PodSetAssignment(msgspec.Struct, frozen=True, kw_only=True):
-    """What a pod set was given: a flavor for each resource, and what all its pods use together."""
+    """What a pod set was given: a flavor for each resource, and what all its pods use together.
+
+    `topology` says where its pods stand, in flavors that have a topology.
+    """
 
     name: str
     count: int
     flavors: tuple[tuple[str, str], ...] = ()  # resource, flavor; sorted by resource
     usage: Resources = NOTHING
+    topology: TopologyAssignment | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What a workload takes: quota by flavor and resource, and places in topologies."""
+
+    quota: tuple[tuple[FlavorResource, int], ...] = ()  # sorted
+    places: tuple[TopologyUsage, ...] = ()
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -153,12 +166,34 @@ class Admission(msgspec.Struct, frozen=True):
     cluster_queue: str
     pod_sets: tuple[PodSetAssignment, ...] = ()
 
-    def usage(self) -> dict[FlavorResource, int]:
+    def usage(self) -> Usage:
         """Return what counts against quota; a resource without a flavor has the flavor ""."""
         total: dict[FlavorResource, int] = {}
+        places: list[TopologyUsage] = []
         for pod_set in self.pod_sets:
             flavors = dict(pod_set.flavors)
             for resource, amount in pod_set.usage.amounts:
                 key = FlavorResource(flavors.get(resource, ""), resource)
                 total[key] = total.get(key, 0) + amount
-        return total
+            if pod_set.topology is not None:
+                places += _places(pod_set, pod_set.topology)
+        return Usage(tuple(sorted(total.items())), tuple(places))
+
+
+def _places(pod_set: PodSetAssignment, topology: TopologyAssignment) -> list[TopologyUsage]:
+    """Return the places of one pod set, in each of its flavors once."""
+    per_pod = pod_set.usage.divided_by(pod_set.count)
+    flavors = sorted({flavor for _, flavor in pod_set.flavors})
+    return [TopologyUsage(flavor, per_pod, topology.domains) for flavor in flavors]
+
+
+class Admitted(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload that holds quota.
+
+    `evicted`: it was told to go, and holds its quota until its pods are gone.
+    """
+
+    workload: Workload
+    admission: Admission
+    reserved_ns: int
+    evicted: bool = False

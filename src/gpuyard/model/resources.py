@@ -47,6 +47,10 @@ class Resources(msgspec.Struct, frozen=True, cache_hash=True):
             total[name] = total.get(name, 0) + amount
         return Resources.of(total)
 
+    def divided_by(self, count: int) -> "Resources":
+        """Return one of `count` equal parts, rounded down; nothing where there is no part."""
+        return Resources(tuple((name, amount // count) for name, amount in self.amounts if count))
+
     def at_least(self, other: "Resources") -> "Resources":
         """Return the larger of both, name by name."""
         largest = self.as_dict()

@@ -12,6 +12,7 @@ import msgspec
 
 from gpuyard.model.constraints import UNCONSTRAINED, Constraints, Labels
 from gpuyard.model.resources import NOTHING, Resources
+from gpuyard.model.topology import TopologyRequest
 
 WHOLE_DEVICE_MILLI = 1000
 
@@ -62,10 +63,16 @@ class PodSet(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     template: PodTemplate
     min_count: int | None = None
+    topology: TopologyRequest | None = None
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """What starts together. A larger `priority` goes first."""
+    """What starts together. A larger `priority` goes first, then a smaller `queued_ns`.
+
+    `key` is ``namespace/name`` in a cluster, `queue` the name of a LocalQueue of that namespace.
+    `queued_ns` is `created_ns`, unless the workload was sent back to the end of its queue. `uid`
+    tells it from an earlier one of the same name.
+    """
 
     key: str
     pod_sets: tuple[PodSet, ...]
@@ -74,6 +81,13 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     user: str = ""
     queue: str = ""
+    uid: str = ""
+    sent_back_ns: int | None = None
+
+    @property
+    def queued_ns(self) -> int:
+        """The instant that orders it among its equals."""
+        return self.created_ns if self.sent_back_ns is None else self.sent_back_ns
 
     @property
     def device_milli(self) -> int:

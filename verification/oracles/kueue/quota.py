@@ -120,7 +120,7 @@ def _count(grown: QuotaTree, workload: Json, *, is_added: bool) -> None:
     if held is None:
         raise ValueError("a workload of the fixtures holds no quota")
     change = quota.use if is_added else quota.release
-    change(grown.cluster_queues[held.cluster_queue], held.usage())
+    change(grown.cluster_queues[held.cluster_queue], dict(held.usage().quota))
 
 
 def _state(node: QuotaNode) -> NodeState:
