@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gpuyard.dialects import kueue
 from gpuyard.dialects.kueue import (
     DialectError,
     admission,
@@ -32,6 +33,7 @@ from gpuyard.model.queues import (
     ResourceQuota,
 )
 from gpuyard.model.resources import Resources
+from gpuyard.model.workloads import SentBack
 
 GIB = 2**30
 
@@ -349,6 +351,88 @@ def test_usage_adds_up_over_pod_sets():
 def test_usage_without_a_flavor_is_kept():
     held = Admission("q", (PodSetAssignment(name="a", count=1, usage=Resources.of({"cpu": 1})),))
     assert dict(held.usage().quota) == {FlavorResource("", "cpu"): 1}
+
+
+def with_conditions(*conditions):
+    """Return an admitted job with conditions (type, status, reason)."""
+    read = admitted()
+    read["status"]["conditions"] = [
+        {"type": kind, "status": status, "reason": reason, "lastTransitionTime": at}
+        for kind, status, reason, at in conditions
+    ]
+    return read
+
+
+AT, LATER = "1970-01-01T00:00:01Z", "1970-01-01T00:00:02Z"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "reserved_ns", "evicted"),
+    [
+        pytest.param([], None, False, id="nobody wrote down since when"),
+        pytest.param([("QuotaReserved", "True", "", AT)], 10**9, False, id="reserved"),
+        pytest.param([("QuotaReserved", "False", "", AT)], None, False, id="no longer reserved"),
+        pytest.param(
+            [("QuotaReserved", "True", "", AT), ("Evicted", "True", "Preempted", LATER)],
+            10**9,
+            True,
+            id="told to go, and still there",
+        ),
+    ],
+)
+def test_a_holder_of_quota(conditions, reserved_ns, evicted):
+    held = kueue.admitted(with_conditions(*conditions))
+    assert held.workload.key == "ml/train"
+    assert held.admission.cluster_queue == "team-a"
+    assert (held.reserved_ns, held.evicted) == (reserved_ns, evicted)
+
+
+def test_a_workload_without_quota_is_no_holder():
+    assert kueue.admitted(job()) is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        pytest.param(("Evicted", "True", "PodsReadyTimeout", AT), "readiness", id="not ready"),
+        pytest.param(("Evicted", "True", "AdmissionCheck", AT), "check", id="a check failed"),
+        pytest.param(
+            ("Preempted", "True", "InCohortReclaimWhileBorrowing", AT), "borrower", id="borrower"
+        ),
+        pytest.param(("Evicted", "True", "Preempted", AT), None, id="preempted: keeps its turn"),
+        pytest.param(("Evicted", "False", "PodsReadyTimeout", AT), None, id="long ago"),
+    ],
+)
+def test_who_sent_it_back(condition, expected):
+    sent_back = workload(with_conditions(condition)).sent_back
+    assert sent_back == ((SentBack(expected, 10**9),) if expected else ())
+
+
+@pytest.mark.parametrize(
+    ("boost", "expected"),
+    [("3", 10), ("-3", 4), ("", 7), ("a lot", 7), ("2147483648", 7), ("1" * 12, 7)],
+)
+def test_a_priority_boost(boost, expected):
+    given = job()
+    given["metadata"]["annotations"] = {"kueue.x-k8s.io/priority-boost": boost}
+    assert workload(given).effective_priority == expected
+
+
+def test_an_elastic_replacement_and_a_failed_node():
+    given = admitted()
+    given["metadata"] |= {
+        "uid": "u-1",
+        "annotations": {"kueue.x-k8s.io/workload-slice-replacement-for": "ml/old"},
+    }
+    given["status"]["unhealthyNodes"] = [{"name": "n7"}]
+    held = kueue.admitted(given)
+    assert (held.workload.replaces, held.workload.uid) == ("ml/old", "u-1")
+    assert held.unhealthy_nodes == ("n7",)
+
+
+def test_pods_given_back_are_not_asked_for():
+    (workers,) = workload(admitted(reclaimable=3)).pod_sets
+    assert workers.count == 1
 
 
 # -- errors

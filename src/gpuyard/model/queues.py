@@ -188,12 +188,14 @@ def _places(pod_set: PodSetAssignment, topology: TopologyAssignment) -> list[Top
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
-    """A workload that holds quota.
+    """A workload that holds quota since `reserved_ns`; `None`: nobody wrote down since when.
 
-    `evicted`: it was told to go, and holds its quota until its pods are gone.
+    `evicted`: it was told to go, and holds its quota until its pods are gone. Pods on
+    `unhealthy_nodes` need another place.
     """
 
     workload: Workload
     admission: Admission
-    reserved_ns: int
+    reserved_ns: int | None = None
     evicted: bool = False
+    unhealthy_nodes: tuple[str, ...] = ()

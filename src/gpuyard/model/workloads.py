@@ -66,12 +66,23 @@ class PodSet(msgspec.Struct, frozen=True, kw_only=True):
     topology: TopologyRequest | None = None
 
 
-class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """What starts together. A larger `priority` goes first, then a smaller `queued_ns`.
+class SentBack(msgspec.Struct, frozen=True):
+    """When a workload last lost its quota again, and to whom; this can change its turn.
 
-    `key` is ``namespace/name`` in a cluster, `queue` the name of a LocalQueue of that namespace.
-    `queued_ns` is `created_ns`, unless the workload was sent back to the end of its queue. `uid`
-    tells it from an earlier one of the same name.
+    ``readiness``: its pods were not ready in time. ``check``: something that has to agree did not.
+    ``borrower``: it was preempted by a queue that reclaimed quota while borrowing itself.
+    """
+
+    by: Literal["readiness", "check", "borrower"]
+    at_ns: int
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
+    """What starts together. A larger `effective_priority` goes first, then who is older.
+
+    `key` and `queue` are ``namespace/name`` in a cluster, `queue` that of a LocalQueue. `uid` tells
+    a workload from an earlier one of the same name. `replaces` is the key of the elastic workload
+    whose quota it takes over.
     """
 
     key: str
@@ -79,15 +90,17 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     created_ns: int
     kind: WorkloadClass = "batch"
     priority: int = 0
+    priority_boost: int = 0
     user: str = ""
     queue: str = ""
     uid: str = ""
-    sent_back_ns: int | None = None
+    sent_back: tuple[SentBack, ...] = ()
+    replaces: str = ""
 
     @property
-    def queued_ns(self) -> int:
-        """The instant that orders it among its equals."""
-        return self.created_ns if self.sent_back_ns is None else self.sent_back_ns
+    def effective_priority(self) -> int:
+        """Return the priority with its boost."""
+        return self.priority + self.priority_boost
 
     @property
     def device_milli(self) -> int:

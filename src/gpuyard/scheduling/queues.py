@@ -23,7 +23,6 @@ from gpuyard.model.queues import (
     Usage,
 )
 from gpuyard.model.topology import TopologyUsage
-from gpuyard.model.workloads import Workload
 from gpuyard.scheduling import quota
 from gpuyard.scheduling.quota import QuotaNode
 
@@ -66,7 +65,7 @@ class Queues:
         self.specs = {queue.name: queue for queue in cluster_queues}
         self.flavors = {flavor.name: flavor for flavor in flavors}
         self.tree = quota.build(self.specs.values(), cohorts, flavors=self.flavors)
-        self.local_queues = {(local.namespace, local.name): local for local in local_queues}
+        self.local_queues = {f"{each.namespace}/{each.name}": each for each in local_queues}
         self.places = dict(places or {})
         self.admitted: dict[str, Admitted] = {}
         self.holders: dict[str, dict[str, Admitted]] = {name: {} for name in self.specs}
@@ -74,11 +73,6 @@ class Queues:
     def node(self, queue: str) -> QuotaNode:
         """Return the leaf of a ClusterQueue."""
         return self.tree.cluster_queues[queue]
-
-    def local_queue_of(self, workload: Workload) -> LocalQueue | None:
-        """Return the LocalQueue that `workload` names, `None` where there is none."""
-        namespace = workload.key.rpartition("/")[0]
-        return self.local_queues.get((namespace, workload.queue))
 
     def admit(self, admitted: Admitted) -> None:
         """Count a workload that holds quota, whether it fits or not."""
