@@ -724,6 +724,21 @@ def test_pod_key(metadata, expected):
 # --- Nodes ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        pytest.param(None, True, id="a node that says nothing counts as ready"),
+        pytest.param([{"type": "Ready", "status": "True"}], True, id="ready"),
+        pytest.param([{"type": "Ready", "status": "False"}], False, id="not ready"),
+        pytest.param([{"type": "Ready", "status": "Unknown"}], False, id="not heard of"),
+        pytest.param([{"type": "DiskPressure", "status": "False"}], True, id="another condition"),
+    ],
+)
+def test_node_is_ready(conditions, expected):
+    found = node({"metadata": {"name": "n"}, "status": {"conditions": conditions}})
+    assert found.ready is expected
+
+
 def test_node():
     source = {
         "kind": "Node",

@@ -254,10 +254,18 @@ class NodeSpec(Wire, frozen=True):
     unschedulable: bool = False
 
 
+class NodeCondition(Wire, frozen=True):
+    """NodeCondition."""
+
+    type: str = ""
+    status: str = ""
+
+
 class NodeStatus(Wire, frozen=True):
     """NodeStatus."""
 
     allocatable: ResourceList | None = None
+    conditions: list[NodeCondition] | None = None
 
 
 class Node(Wire, frozen=True):

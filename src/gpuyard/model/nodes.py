@@ -28,7 +28,11 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """One machine as observed. Ties between nodes go to the smallest `rank`, then name."""
+    """One machine as observed. Ties between nodes go to the smallest `rank`, then name.
+
+    Pods are kept from a node that is not `ready` by the taint that its lifecycle controller sets;
+    the flag itself decides whether the node counts as capacity of a topology.
+    """
 
     name: str
     allocatable: Resources = NOTHING
@@ -37,6 +41,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     labels: Labels = ()
     taints: tuple[Taint, ...] = ()
     unschedulable: bool = False
+    ready: bool = True
     pool: str = ""
 
 

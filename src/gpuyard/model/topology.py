@@ -39,7 +39,7 @@ class TopologyRequest(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True
     ``required``: all in one domain of `level`, or none. ``preferred``: in one domain of `level`
     where that is possible, else of the next wider level, at last in several. ``unconstrained``:
     anywhere in the topology. `slices` go from the widest level to the narrowest; pod sets that name
-    the same `group` get the same domain.
+    the same `group` get the same domain: one leader, and its workers.
     """
 
     mode: TopologyMode
@@ -68,3 +68,23 @@ class TopologyUsage(msgspec.Struct, frozen=True):
     flavor: str
     per_pod: Resources
     domains: tuple[DomainCount, ...]
+
+
+Packing = Literal["best-fit", "least-free-capacity"]
+
+
+class TopologyRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How places are chosen where several would do; the defaults are Kueue's.
+
+    `unconstrained_packing`: pods that may stand anywhere fill the smallest gaps first
+    (``least-free-capacity``), or as few domains as the others do (``best-fit``).
+    `balances_preferred`: pods with a preferred level are spread evenly over as few domains as hold
+    them, not filled up one after the other. `respects_preferred_nodes`: nodes that a pod's affinity
+    prefers come before a tighter fit. `keeps_running_pods`: a workload that grows or shrinks keeps
+    the places of the pods that stay.
+    """
+
+    unconstrained_packing: Packing = "least-free-capacity"
+    balances_preferred: bool = False
+    respects_preferred_nodes: bool = False
+    keeps_running_pods: bool = False

@@ -79,22 +79,28 @@ def node(source: wire.Source, *, rank: int = 0) -> nodes.Node:
     """Return a Node with its allocatable amounts.
 
     Where allocatable is missing nothing is allocatable: capacity is never taken in its place. Which
-    devices a node has is the agent's to say, not the Node's: `devices` stays empty.
+    devices a node has is the agent's to say, not the Node's: `devices` stays empty. A Node that
+    says nothing about being ready (every kubelet does) counts as ready.
     Raises DialectError.
     """
     read = wire.decode(wire.Node, source)
     spec = read.spec or wire.NodeSpec()
-    listed = read.status.allocatable if read.status else None
+    status = read.status or wire.NodeStatus()
     place = wire.describe("Node", read.metadata)
     return nodes.Node(
         name=read.metadata.name,
-        allocatable=node_allocatable(listed, f"{place}: status.allocatable"),
+        allocatable=node_allocatable(status.allocatable, f"{place}: status.allocatable"),
         rank=rank,
         labels=labels(read.metadata.labels),
         taints=tuple(
             words.Taint(taint.key, taint.value or "", taint.effect) for taint in spec.taints or ()
         ),
         unschedulable=spec.unschedulable,
+        ready=all(
+            condition.status == "True"
+            for condition in status.conditions or ()
+            if condition.type == "Ready"
+        ),
     )
 
 
