@@ -1,0 +1,1 @@
+"""Who goes first: inside a queue, between queues, and among workloads that run."""

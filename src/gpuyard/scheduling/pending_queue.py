@@ -1,0 +1,244 @@
+"""The workloads that wait in one ClusterQueue, and who of them is tried next.
+
+A workload is *active* (it will be tried when its turn comes) or *parked* (it was tried in vain,
+and nothing has happened since that could help it). `pop` hands out the active one whose turn it is;
+whoever could not start comes back through `requeue`, with the reason. ``StrictFIFO`` keeps it at
+the head, so that it blocks the queue; ``BestEffortFIFO`` parks it, unless the reason says that
+another try is due at once. Whoever made room by preemption is *sticky*: it stays at the head until
+it started, or somebody else would take what was freed for it.
+
+Workloads of one shape fit or fail together. When one was parked because nothing fits, all of its
+shape are parked with it, and newcomers of that shape as well, until the queue is woken.
+
+Between LocalQueues the order can follow what they have used (admission fair sharing): then `usage`
+tells it, and is asked anew each time.
+
+Work per step is logarithmic in the number of active workloads and does not grow with the parked
+ones, but for waking them.
+
+Semantics: Kueue v0.19.2, pkg/cache/queue/cluster_queue.go and inadmissible_workloads.go.
+"""
+
+import heapq
+from collections.abc import Callable, Hashable, Iterator
+from typing import Literal
+
+from gpuyard.model.queues import QueueingStrategy
+from gpuyard.model.workloads import Workload
+from gpuyard.scheduling.ordering.turns import Turn, TurnRules, turn
+
+RequeueReason = Literal[
+    "",  # never came as far as being tried
+    "FailedAfterNomination",
+    "NamespaceMismatch",
+    "NoFit",
+    "PendingMigration",
+    "PendingPreemption",
+    "PreemptionFailed",
+    "PreemptionGated",
+    "PreemptionNoCandidates",
+]
+AT_ONCE = frozenset(
+    {"FailedAfterNomination", "PendingPreemption", "PendingMigration", "PreemptionFailed"}
+)
+MAKES_ROOM = frozenset({"PendingPreemption", "PendingMigration"})
+WHOLE_SHAPE = frozenset({"NoFit", "PreemptionNoCandidates"})
+
+STALE_MAX = 64  # entries of a heap that nobody stands for any more
+
+LocalUsage = Callable[[str], float]
+
+
+def no_usage(_: str) -> float:
+    """Say that all LocalQueues have used the same."""
+    return 0.0
+
+
+def shape_of(workload: Workload) -> Hashable:
+    """Return what decides whether a workload fits: equal ones fit or fail together."""
+    return workload.effective_priority, workload.pod_sets
+
+
+class PendingQueue:
+    """The waiting workloads of one ClusterQueue."""
+
+    def __init__(
+        self,
+        strategy: QueueingStrategy,
+        rules: TurnRules,
+        *,
+        usage: LocalUsage = no_usage,
+        shapes_matter: bool = True,
+    ) -> None:
+        """Start empty; without `shapes_matter` every workload is parked for itself."""
+        self.strategy = strategy
+        self.rules = rules
+        self.usage = usage
+        self.shapes_matter = shapes_matter
+        self.active: dict[str, Workload] = {}
+        self.parked: dict[str, Workload] = {}
+        self.inflight: str | None = None
+        self.preemptor: Workload | None = None  # whoever makes room now, as it was when it began
+        self.hopeless: dict[Hashable, str] = {}  # shape → why it was parked as a whole
+        self._turns: dict[str, Turn] = {}
+        self._heaps: dict[str, list[tuple[Turn, str]]] = {}  # by LocalQueue; old entries stay in
+        self._by_shape: dict[Hashable, dict[str, None]] = {}
+        self._pops = 0
+        self._woken_at = -1  # the pop during or after which the queue was last woken
+
+    def __len__(self) -> int:
+        return len(self.active) + len(self.parked) + (self.inflight is not None)
+
+    def add(self, workload: Workload, *, is_due: bool = True) -> None:
+        """Take in a new workload, or a known one that changed; not `is_due`: its back-off runs.
+
+        A parked workload becomes active when it changed in anything that decides whether it fits or
+        when its turn is. The one that is being tried is left alone: `requeue` brings the new one.
+        """
+        key = workload.key
+        if key == self.inflight:
+            return
+        known = self.parked.get(key)
+        if known is not None and known == workload:
+            return
+        self.parked.pop(key, None)
+        is_new = key not in self.active
+        if is_new and not (is_due and not self._is_hopeless(workload)):
+            self.parked[key] = workload
+        else:
+            self._activate(workload)
+
+    def delete(self, key: str) -> None:
+        """Forget a workload; nothing happens where it is not known."""
+        self.parked.pop(key, None)
+        self._deactivate(key)
+        if key == self.inflight:
+            self.inflight = None
+        if self._is_preemptor(key):
+            self.preemptor = None
+
+    def pop(self) -> Workload | None:
+        """Hand out the workload whose turn it is, `None` where nobody is active."""
+        self._pops += 1
+        self.inflight = self._first()
+        return None if self.inflight is None else self._deactivate(self.inflight)
+
+    def requeue(
+        self,
+        workload: Workload,
+        reason: RequeueReason,
+        *,
+        why: str = "",
+        is_due: bool = True,
+        more_to_try: bool = False,
+    ) -> bool:
+        """Take back a workload that did not start; return whether it was not in the queue already.
+
+        `more_to_try`: there are flavors left that it was not offered yet. `why` is kept for those
+        of its shape.
+        """
+        key = workload.key
+        if reason in MAKES_ROOM:
+            self.preemptor = workload
+        if key == self.inflight:
+            self.inflight = None
+        was_parked = key in self.parked
+        if is_due and (self._at_once(reason) or self._woken_at >= self._pops or more_to_try):
+            if key in self.active:
+                return False
+            self._activate(self.parked.pop(key, workload))
+            return True
+        if was_parked or key in self.active:
+            return False
+        self.parked[key] = workload
+        if reason in WHOLE_SHAPE and self.shapes_matter and self.strategy == "BestEffortFIFO":
+            self._park_shape(shape_of(workload), why)
+        return True
+
+    def wake(self, may_be_tried: Callable[[Workload], bool] = lambda _: True) -> int:
+        """Make all parked workloads active for which `may_be_tried`; return how many."""
+        self._woken_at = self._pops
+        self.hopeless.clear()
+        woken = [workload for workload in self.parked.values() if may_be_tried(workload)]
+        for workload in woken:
+            del self.parked[workload.key]
+            self._activate(workload)
+        return len(woken)
+
+    def in_order(self) -> list[Workload]:
+        """Return everyone who waits, active or parked, in the order of their turns."""
+        everyone = [*self.active.values(), *self.parked.values()]
+        return sorted(everyone, key=self._place)
+
+    def is_preemptor(self, workload: Workload) -> bool:
+        """Tell whether room is being made for this workload, as it is."""
+        return workload == self.preemptor
+
+    def _is_preemptor(self, key: str) -> bool:
+        return self.preemptor is not None and self.preemptor.key == key
+
+    def _at_once(self, reason: RequeueReason) -> bool:
+        if self.strategy == "StrictFIFO":
+            return reason != "NamespaceMismatch"
+        return reason in AT_ONCE
+
+    def _is_hopeless(self, workload: Workload) -> bool:
+        if not self.hopeless or self.strategy == "StrictFIFO":
+            return False
+        return shape_of(workload) in self.hopeless
+
+    def _park_shape(self, shape: Hashable, why: str) -> None:
+        self.hopeless[shape] = why
+        for key in tuple(self._by_shape.get(shape, ())):
+            self.parked[key] = self.active[key]
+            self._deactivate(key)
+
+    def _place(self, workload: Workload) -> tuple[float, bool, Turn]:
+        return (
+            self.usage(workload.queue),
+            not self._is_sticky(workload.key),
+            turn(workload, self.rules),
+        )
+
+    def _is_sticky(self, key: str) -> bool:
+        return self.strategy == "BestEffortFIFO" and self._is_preemptor(key)
+
+    def _first(self) -> str | None:
+        firsts = [self.active[key] for key in self._first_of_each()]
+        return min(firsts, key=self._place).key if firsts else None
+
+    def _first_of_each(self) -> Iterator[str]:
+        """Yield the first of each LocalQueue, and whoever sticks to the head."""
+        for local_queue in list(self._heaps):
+            heap = self._heaps[local_queue]
+            while heap and self._turns.get(heap[0][1]) != heap[0][0]:
+                heapq.heappop(heap)
+            if heap:
+                yield heap[0][1]
+            else:
+                del self._heaps[local_queue]
+        if self.preemptor and self.preemptor.key in self.active:
+            yield self.preemptor.key
+
+    def _activate(self, workload: Workload) -> None:
+        key = workload.key
+        self._deactivate(key)
+        self.active[key] = workload
+        self._turns[key] = turn(workload, self.rules)
+        heap = self._heaps.setdefault(workload.queue, [])
+        heapq.heappush(heap, (self._turns[key], key))
+        if len(heap) > STALE_MAX + 2 * len(self.active):
+            heap[:] = sorted({entry for entry in heap if self._turns.get(entry[1]) == entry[0]})
+        if self.shapes_matter:
+            self._by_shape.setdefault(shape_of(workload), {})[key] = None
+
+    def _deactivate(self, key: str) -> Workload | None:
+        workload = self.active.pop(key, None)
+        if workload is not None:
+            del self._turns[key]
+            if self.shapes_matter:
+                members = self._by_shape[shape_of(workload)]
+                del members[key]
+                if not members:
+                    del self._by_shape[shape_of(workload)]
+        return workload
