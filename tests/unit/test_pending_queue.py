@@ -7,7 +7,7 @@ from gpuyard.model.workloads import PodSet, PodTemplate, Request, SentBack, Work
 from gpuyard.scheduling.ordering.turns import TurnRules, queued_ns
 from gpuyard.scheduling.pending_queue import STALE_MAX, PendingQueue
 
-RULES = TurnRules()
+RULES = TurnRules(priority_boost=True)
 
 
 def a_workload(key, *, at=0, priority=0, gpus=1, queue="ml/main", **facts):
@@ -56,14 +56,21 @@ def test_turns(first, second):
     assert popped(a_queue(other, one)) == ["z", "a"]
 
 
+def test_a_boost_counts_only_where_the_rules_say_so():
+    queue = PendingQueue("BestEffortFIFO", TurnRules())
+    for workload in (a_workload("a", priority=4), a_workload("b", priority=1, priority_boost=4)):
+        queue.add(workload)
+    assert popped(queue) == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("rules", "by", "expected"),
     [
         (RULES, "readiness", 7),
-        (TurnRules(readiness_counts=False), "readiness", 1),
+        (TurnRules(lost_by=()), "readiness", 1),
         (RULES, "check", 7),
         (RULES, "borrower", 1),
-        (TurnRules(priority_across_cohort=False), "borrower", 1_000_007),
+        (TurnRules(lost_by=("borrower",)), "borrower", 1_000_007),
     ],
 )
 def test_since_when_it_waits(rules, by, expected):

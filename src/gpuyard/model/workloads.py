@@ -16,6 +16,7 @@ from gpuyard.model.topology import TopologyRequest
 
 WHOLE_DEVICE_MILLI = 1000
 
+SentBackBy = Literal["readiness", "check", "borrower"]
 WorkloadClass = Literal["training", "fine-tuning", "inference", "notebook", "batch"]
 
 
@@ -73,7 +74,7 @@ class SentBack(msgspec.Struct, frozen=True):
     ``borrower``: it was preempted by a queue that reclaimed quota while borrowing itself.
     """
 
-    by: Literal["readiness", "check", "borrower"]
+    by: SentBackBy
     at_ns: int
 
 
@@ -128,7 +129,9 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """One pod on its node.
 
     `devices` are positions in the node's device list, each of which gives `request.devices.milli`;
-    `None` where nobody has told us yet, and then only counts are known.
+    `None` where nobody has told us yet, and then only counts are known. `preempted` says that a
+    terminating pod goes because a scheduler took its place away; `start_ns` is `None` until it
+    runs; `group` is the key of its pod group.
     """
 
     pod: str
@@ -136,9 +139,29 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     devices: tuple[int, ...] | None = None
     terminating: bool = False
+    preempted: bool = False
+    priority: int = 0
+    start_ns: int | None = None
+    group: str = ""
 
     @property
     def device_milli(self) -> int:
         """Thousandths of devices that the pod holds."""
         asked = self.template.request.devices
         return asked.total_milli if asked else 0
+
+
+class PendingPod(msgspec.Struct, frozen=True, kw_only=True):
+    """One pod that waits for a node.
+
+    `preempts` is false where its priority class says ``preemptionPolicy: Never``. `nominated_node`
+    is where victims were already asked to leave for it.
+    """
+
+    key: str
+    template: PodTemplate
+    priority: int = 0
+    preempts: bool = True
+    nominated_node: str = ""
+    group: str = ""
+    first_tried_ns: int = 0
