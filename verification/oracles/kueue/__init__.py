@@ -12,14 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from verification.oracles import rows
-from verification.oracles.kueue import admission_fair_sharing, quota
+from verification.oracles.kueue import admission_fair_sharing, ordering, preemption, quota
 from verification.oracles.rows import Adapter, Json, Outside, Test
 
 FIXTURES = "kueue_fixtures.jsonl.gz"
 
-TESTS: dict[tuple[str, str], Test] = {**quota.TESTS, **admission_fair_sharing.TESTS}
+TESTS: dict[tuple[str, str], Test] = {
+    **quota.TESTS,
+    **ordering.TESTS,
+    **admission_fair_sharing.TESTS,
+    **preemption.TESTS,
+}
 
-OUTSIDE: dict[tuple[str, str], Outside] = {}
+OUTSIDE: dict[tuple[str, str], Outside] = {**preemption.OUTSIDE}
 
 
 def read(path: Path) -> Iterator[Json]:

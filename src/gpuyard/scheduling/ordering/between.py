@@ -101,7 +101,7 @@ def _by_borrowing(
 def _late(each: Contender, rules: BetweenRules, turns: TurnRules) -> Late:
     """Return what decides last: priority, age, and something that is never equal."""
     counts = priority(each.workload, turns) if rules.priority_first else 0
-    return -counts, queued_ns(each.workload, turns), each.workload.key, each.queue
+    return -counts, queued_ns(each.workload, turns), each.workload.uid, each.workload.key
 
 
 class _Tournament(Generic[C]):
