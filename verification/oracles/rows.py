@@ -125,7 +125,7 @@ def strip(raw: Json, test: Test, context_inputs: frozenset[str]) -> tuple[Row, d
         inputs[field] = [
             {key: value for key, value in item.items() if key != inner} for item in inputs[field]
         ]
-    return Row(raw["test"], raw["name"], inputs, context), {**expected, **test.implied}
+    return Row(raw["test"], raw["name"], inputs, context), {**test.implied, **expected}
 
 
 def alterations(expected: Json, kind: Kind) -> Iterator[Json]:

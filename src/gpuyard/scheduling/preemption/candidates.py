@@ -1,0 +1,122 @@
+"""Who could go, in the order in which they are taken.
+
+A *candidate* holds some of what is contested, and the policy of the preemptor's queue lets it go.
+Order, the first that tells two apart:
+
+1. who was told to go already;
+2. who is in another queue than the preemptor;
+3. in a queue with admission fair sharing: whose LocalQueue has used more;
+4. who has the lower priority;
+5. who got its quota later (nobody knows when: now);
+6. the smaller UID, then the smaller key.
+
+The third step compares only workloads of one queue. Compared in pairs, as Kueue does it, the order
+may run in a circle over three queues, and the answer then hangs on the order of a Go map. Here each
+queue offers its workloads in its own order, and of the first ones of all queues the lowest by the
+other steps is taken: the same wherever Kueue's order is one.
+
+Semantics: Kueue v0.19.2, pkg/scheduler/preemption/common/ordering.go and preemption.go
+(findCandidatesForPolicy), classical/candidate_generator.go (WorkloadUsesResources).
+"""
+
+from collections.abc import Iterable, Mapping
+from heapq import merge
+from operator import attrgetter
+from typing import NamedTuple
+
+from gpuyard.model.queues import Admission, Admitted, FlavorResource, Usage
+from gpuyard.scheduling.preemption.policies import PreemptionPolicy, may_preempt, priority
+from gpuyard.scheduling.preemption.rules import Demand, QueuePreemptionRules
+from gpuyard.scheduling.queues import Queues
+
+Rank = tuple[bool, bool, int, bool, int, str, str]
+LocalUsage = Mapping[str, float]  # of LocalQueues with admission fair sharing, by key
+
+NOBODY_USED: LocalUsage = {}
+
+
+class Candidate(NamedTuple):
+    """A workload that could go; the smaller `rank` goes first."""
+
+    rank: Rank
+    admitted: Admitted
+
+    @property
+    def key(self) -> str:
+        """Return the key of the workload."""
+        return self.admitted.workload.key
+
+    @property
+    def queue(self) -> str:
+        """Return the ClusterQueue whose quota it holds."""
+        return self.admitted.admission.cluster_queue
+
+    @property
+    def usage(self) -> Usage:
+        """Return what would be free without it."""
+        return self.admitted.admission.usage()
+
+
+rank_of = attrgetter("rank")
+
+
+def in_queue(
+    queues: Queues, queue: str, demand: Demand, rules: QueuePreemptionRules
+) -> list[Candidate]:
+    """Return the candidates of one queue, in no order."""
+    allowed = queues.specs[demand.queue].preemption
+    policy: PreemptionPolicy = (
+        allowed.within_cluster_queue if queue == demand.queue else allowed.reclaim_within_cohort
+    )
+    if policy == "Never":
+        return []
+    return [
+        Candidate(rank(admitted, demand.queue, rules), admitted)
+        for admitted in queues.holders[queue].values()
+        if holds(admitted.admission, demand.contested)
+        and may_preempt(policy, demand.workload, admitted.workload, rules)
+    ]
+
+
+def holds(admission: Admission, contested: frozenset[FlavorResource]) -> bool:
+    """Tell whether any of `contested` was given to a workload, be it an amount of zero."""
+    return any(
+        (flavor, resource) in contested
+        for pod_set in admission.pod_sets
+        for resource, flavor in pod_set.flavors
+    )
+
+
+def rank(admitted: Admitted, own_queue: str, rules: QueuePreemptionRules) -> Rank:
+    """Return what tells two candidates apart, but for what their LocalQueues have used."""
+    workload, reserved_ns = admitted.workload, admitted.reserved_ns
+    return (
+        not admitted.evicted,
+        admitted.admission.cluster_queue == own_queue,
+        priority(workload, rules),
+        reserved_ns is not None,
+        -(reserved_ns or 0),
+        workload.uid,
+        workload.key,
+    )
+
+
+def in_order(
+    candidates: Iterable[Candidate],
+    rules: QueuePreemptionRules,
+    local_usage: LocalUsage = NOBODY_USED,
+) -> list[Candidate]:
+    """Return `candidates` as they are taken."""
+    if not (rules.by_local_usage and local_usage):
+        return sorted(candidates, key=rank_of)
+    by_queue: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        by_queue.setdefault(candidate.queue, []).append(candidate)
+    for offered in by_queue.values():
+        offered.sort(key=lambda each: _after_usage(each, local_usage))
+    return list(merge(*(by_queue[name] for name in sorted(by_queue)), key=rank_of))
+
+
+def _after_usage(candidate: Candidate, local_usage: LocalUsage) -> tuple[bool, float, Rank]:
+    used = local_usage.get(candidate.admitted.workload.queue, 0.0)
+    return not candidate.admitted.evicted, -used, candidate.rank

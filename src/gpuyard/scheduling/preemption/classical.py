@@ -1,0 +1,212 @@
+"""Preemption without fair shares: quota that is one's own, then priorities.
+
+A workload in another queue can be a candidate in three ways, and has its *claim* accordingly:
+
+- ``hierarchical``: the demand fits into the quota of a subtree that the candidate stands outside
+  of. Whatever is used there beyond quota is given back, at any priority that the policy allows.
+- ``while-borrowing``: there is no such subtree, but `borrow_within_cohort` lets the demand's queue
+  evict who is less important, and borrow itself.
+- ``without-borrowing``: nor that; it goes only if the demand then stays in its nominal quota.
+
+The fourth claim is ``within``: it is in the same queue.
+
+A candidate of another queue is valid for as long as its queue, and every cohort between it and the
+lowest that both share, use more than their nominal quota of something that is contested. So each is
+asked again when its turn comes: victims taken before may have brought its queue back to nominal.
+
+Two attempts are made with the same order: with borrowing (then ``without-borrowing`` has no claim)
+and without. Which comes first, and whether both are made, is Kueue's, for compatibility.
+
+Semantics: Kueue v0.19.2, pkg/scheduler/preemption/classical/ and preemption.go
+(classicalPreemptions).
+"""
+
+from collections.abc import Container, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from gpuyard.model.queues import FlavorResource
+from gpuyard.scheduling import quota
+from gpuyard.scheduling.preemption.candidates import (
+    NOBODY_USED,
+    Candidate,
+    LocalUsage,
+    in_order,
+    in_queue,
+)
+from gpuyard.scheduling.preemption.minimal import Trial, fill_back
+from gpuyard.scheduling.preemption.policies import may_borrow_over
+from gpuyard.scheduling.preemption.rules import (
+    Demand,
+    PreemptionReason,
+    QueuePreemptionRules,
+    Target,
+)
+from gpuyard.scheduling.queues import Queues
+from gpuyard.scheduling.quota import QuotaNode
+
+Claim = Literal["within", "hierarchical", "without-borrowing", "while-borrowing"]
+
+REASONS: dict[Claim, PreemptionReason] = {
+    "within": "InClusterQueue",
+    "hierarchical": "InCohortReclamation",
+    "without-borrowing": "InCohortReclamation",
+    "while-borrowing": "InCohortReclaimWhileBorrowing",
+}
+
+
+class Claimed(NamedTuple):
+    """A candidate, by which claim, and the nodes from its queue up to below the shared cohort."""
+
+    candidate: Candidate
+    claim: Claim
+    branch: tuple[QuotaNode, ...]
+
+
+class Outside(NamedTuple):
+    """A queue outside the demand's that uses more than its quota of what is contested."""
+
+    queue: str
+    branch: tuple[QuotaNode, ...]
+    is_hierarchical: bool
+
+
+def search(
+    trial: Trial,
+    rules: QueuePreemptionRules,
+    *,
+    spared: Container[str] = (),
+    local_usage: LocalUsage = NOBODY_USED,
+) -> list[Target]:
+    """Return who has to go, none where it would not help; `spared` workloads are no candidates."""
+    demand = trial.demand
+    claimed = [
+        each for each in collect(trial.queues, demand, rules) if each.candidate.key not in spared
+    ]
+    ordered = _in_order(claimed, rules, local_usage)
+    for may_borrow in attempts(trial, {each.claim for each in claimed}):
+        taken: list[Claimed] = []
+        for each in ordered:
+            if not is_valid(each, demand.contested, may_borrow=may_borrow):
+                continue
+            trial.take_out(each.candidate)
+            taken.append(each)
+            if trial.fits(may_borrow=may_borrow):
+                return _needed(trial, taken, may_borrow=may_borrow)
+        for each in taken:
+            trial.put_back(each.candidate)
+    return []
+
+
+def _needed(trial: Trial, taken: list[Claimed], *, may_borrow: bool) -> list[Target]:
+    claims = {each.candidate.key: each.claim for each in taken}
+    needed = fill_back(trial, [each.candidate for each in taken], may_borrow=may_borrow)
+    return [Target(candidate.key, REASONS[claims[candidate.key]]) for candidate in needed]
+
+
+def attempts(trial: Trial, claims: set[Claim]) -> tuple[bool, ...]:
+    """Return whether the demand may borrow, attempt by attempt."""
+    borrow = trial.queues.specs[trial.demand.queue].preemption.borrow_within_cohort
+    may_not_borrow_over = borrow.policy == "Never"
+    if claims <= {"within"} or (may_not_borrow_over and not _is_under_nominal(trial)):
+        return (True,)
+    if may_not_borrow_over and "hierarchical" not in claims:
+        return (False, True)
+    return (True, False)
+
+
+def _is_under_nominal(trial: Trial) -> bool:
+    """Tell whether the queue has nominal quota left of all that is contested."""
+    leaf = trial.leaf
+    return all(leaf.usage.get(key, 0) < leaf.subtree.get(key, 0) for key in trial.demand.contested)
+
+
+# -- candidates
+
+
+def collect(queues: Queues, demand: Demand, rules: QueuePreemptionRules) -> list[Claimed]:
+    """Return the candidates with their claims, in no order."""
+    claimed = [
+        Claimed(each, "within", ()) for each in in_queue(queues, demand.queue, demand, rules)
+    ]
+    allowed = queues.specs[demand.queue].preemption
+    if allowed.reclaim_within_cohort == "Never":
+        return claimed
+    for outside in _outside(queues.node(demand.queue), demand):
+        for candidate in in_queue(queues, outside.queue, demand, rules):
+            claim: Claim = "hierarchical"
+            if not outside.is_hierarchical:
+                victim = candidate.admitted.workload
+                may_borrow = may_borrow_over(allowed, demand.workload, victim, rules)
+                claim = "while-borrowing" if may_borrow else "without-borrowing"
+            claimed.append(Claimed(candidate, claim, outside.branch))
+    return claimed
+
+
+def _outside(leaf: QuotaNode, demand: Demand) -> Iterator[Outside]:
+    """Yield the queues to take from, those of the lowest shared cohort first."""
+    rest = dict(demand.usage.quota)
+    is_hierarchical, rest = _fits_in_quota(leaf, rest)
+    below = leaf
+    for cohort in leaf.to_root():
+        if cohort is leaf:
+            continue
+        for child in cohort.children:
+            if child is not below:
+                yield from _beyond_nominal(child, (), demand.contested, is_hierarchical)
+        fits, rest = _fits_in_quota(cohort, rest)
+        is_hierarchical = is_hierarchical or fits
+        below = cohort
+
+
+def _beyond_nominal(
+    node: QuotaNode,
+    above: tuple[QuotaNode, ...],
+    contested: frozenset[FlavorResource],
+    is_hierarchical: bool,  # noqa: FBT001 — passed down unchanged, private
+) -> Iterator[Outside]:
+    """Yield the queues in the subtree of `node` on whose way up everybody exceeds its quota."""
+    if is_within_nominal(node, contested):
+        return
+    branch = (node, *above)
+    if not node.is_cohort:
+        yield Outside(node.name, branch, is_hierarchical)
+    for child in node.children:
+        yield from _beyond_nominal(child, branch, contested, is_hierarchical)
+
+
+def _fits_in_quota(
+    node: QuotaNode, requests: dict[FlavorResource, int]
+) -> tuple[bool, dict[FlavorResource, int]]:
+    """Tell whether `node` owns enough for `requests` too, and return what goes beyond its local."""
+    is_enough = not any(quota.is_borrowing(node, key, extra) for key, extra in requests.items())
+    beyond = {
+        key: max(0, quota.saturating_subtract(amount, quota.local_available(node, key)))
+        for key, amount in requests.items()
+    }
+    return is_enough, beyond
+
+
+def is_within_nominal(node: QuotaNode, contested: frozenset[FlavorResource]) -> bool:
+    """Tell whether `node` uses no more than it owns of all that is contested."""
+    return not any(quota.is_borrowing(node, key) for key in contested)
+
+
+def is_valid(each: Claimed, contested: frozenset[FlavorResource], *, may_borrow: bool) -> bool:
+    """Tell whether a candidate may be taken now."""
+    if each.claim == "within":
+        return True
+    if may_borrow and each.claim == "without-borrowing":
+        return False
+    return not any(is_within_nominal(node, contested) for node in each.branch)
+
+
+def _in_order(
+    claimed: Sequence[Claimed], rules: QueuePreemptionRules, local_usage: LocalUsage
+) -> list[Claimed]:
+    """Return who was told to go already, then the others; each by claim, then by rank."""
+    by_key = {each.candidate.key: each for each in claimed}
+    in_rank: list[Claimed] = []
+    for claims in (("hierarchical",), ("without-borrowing", "while-borrowing"), ("within",)):
+        group = (each.candidate for each in claimed if each.claim in claims)
+        in_rank += (by_key[each.key] for each in in_order(group, rules, local_usage))
+    return sorted(in_rank, key=lambda each: not each.candidate.admitted.evicted)

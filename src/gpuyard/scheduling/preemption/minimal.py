@@ -1,0 +1,108 @@
+"""Take victims out until the demand fits, then put back whom it does not need.
+
+`Trial` takes workloads out of the queues' state and puts them back; when it ends, all is as it was,
+whatever happened in between. The set that is left after `fill_back` is irredundant: with any one of
+it back, the demand does not fit. It is not always the smallest set.
+
+A demand fits when its queue has the quota and, where it asks for places in a topology, when
+`places_fit()` says so; it is asked last, with the victims' places free.
+
+Semantics: Kueue v0.19.2, pkg/scheduler/preemption/preemption.go (workloadFits, fillBackWorkloads).
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from gpuyard.model.queues import Usage
+from gpuyard.scheduling import quota
+from gpuyard.scheduling.preemption.candidates import Candidate
+from gpuyard.scheduling.preemption.rules import Demand
+from gpuyard.scheduling.queues import Queues
+
+PlacesFit = Callable[[], bool]
+
+
+def anywhere() -> bool:
+    """Fit: the demand asks for no places in a topology."""
+    return True
+
+
+class Trial:
+    """The queues without some workloads, for as long as the block lasts.
+
+    The victims stay holders; only what they use is gone.
+    """
+
+    def __init__(self, queues: Queues, demand: Demand, places_fit: PlacesFit = anywhere) -> None:
+        """Start with nobody taken out."""
+        self.queues = queues
+        self.demand = demand
+        self.leaf = queues.node(demand.queue)
+        self._places_fit = places_fit
+        self._asked = sorted(demand.usage.quota, key=lambda each: each[0] not in demand.contested)
+        self._out: dict[str, tuple[str, Usage]] = {}
+        self._is_counted = False
+
+    def __enter__(self) -> Self:
+        """Return the trial itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put everything back."""
+        self.count(is_counted=False)
+        for queue, usage in self._out.values():
+            self.queues.use(queue, usage)
+        self._out.clear()
+
+    def take_out(self, candidate: Candidate) -> None:
+        """Let `candidate` go."""
+        usage = candidate.usage
+        self.queues.release(candidate.queue, usage)
+        self._out[candidate.key] = candidate.queue, usage
+
+    def put_back(self, candidate: Candidate) -> None:
+        """Undo `take_out`."""
+        self.queues.use(*self._out.pop(candidate.key))
+
+    def count(self, *, is_counted: bool) -> None:
+        """Let the demand count as usage of its queue, or no longer."""
+        if is_counted != self._is_counted:
+            change = self.queues.use if is_counted else self.queues.release
+            change(self.demand.queue, self.demand.usage)
+            self._is_counted = is_counted
+
+    def fits(self, *, may_borrow: bool = True) -> bool:
+        """Tell whether the demand fits, whether it counts as usage already or not."""
+        was_counted = self._is_counted
+        self.count(is_counted=False)
+        is_fitting = self._has_quota(may_borrow=may_borrow) and self._places_fit()
+        self.count(is_counted=was_counted)
+        return is_fitting
+
+    def _has_quota(self, *, may_borrow: bool) -> bool:
+        return all(
+            (may_borrow or not quota.is_borrowing(self.leaf, key, amount))
+            and max(0, quota.available(self.leaf, key)) >= amount
+            for key, amount in self._asked
+        )
+
+
+def fill_back(trial: Trial, taken: list[Candidate], *, may_borrow: bool = True) -> list[Candidate]:
+    """Return those of `taken` that have to go; the others are put back.
+
+    `taken` is in the order in which they were taken out, and without the last the demand did not
+    fit; so the last stays out.
+    """
+    needed = taken[-1:]
+    for candidate in reversed(taken[:-1]):
+        trial.put_back(candidate)
+        if not trial.fits(may_borrow=may_borrow):
+            trial.take_out(candidate)
+            needed.append(candidate)
+    return needed[::-1]

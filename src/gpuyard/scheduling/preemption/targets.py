@@ -1,0 +1,31 @@
+"""Who has to go so that a pending workload gets its quota: the door of preemption between queues.
+
+A demand and the state of the queues go in, victims with reasons come out; nobody where preemption
+cannot make room. The state is the same afterwards. Two searches exist, `classical` and `fair`; the
+rules say which. Which victims are possible at all is the policy of the demand's queue.
+
+Semantics: Kueue v0.19.2, pkg/scheduler/preemption/preemption.go (GetTargets).
+"""
+
+from gpuyard.scheduling.preemption import classical, fair
+from gpuyard.scheduling.preemption.candidates import NOBODY_USED, LocalUsage
+from gpuyard.scheduling.preemption.minimal import PlacesFit, Trial, anywhere
+from gpuyard.scheduling.preemption.rules import Demand, QueuePreemptionRules, Target
+from gpuyard.scheduling.queues import Queues
+
+
+def targets(
+    queues: Queues,
+    demand: Demand,
+    rules: QueuePreemptionRules,
+    *,
+    places_fit: PlacesFit = anywhere,
+    local_usage: LocalUsage = NOBODY_USED,
+) -> tuple[Target, ...]:
+    """Return who has to go, in the order in which they were found.
+
+    `places_fit` is asked whether the demand finds its places in topologies, with the victims' free.
+    """
+    search = fair.search if rules.fair_sharing else classical.search
+    with Trial(queues, demand, places_fit) as trial:
+        return tuple(search(trial, rules, local_usage=local_usage))
