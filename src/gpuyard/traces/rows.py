@@ -112,7 +112,12 @@ def suggestion(value: str, known: Collection[str]) -> str:
 
 def read_rows(path: FilePath, required: tuple[str, ...]) -> Iterator[Row]:
     """Yield all rows of the CSV file at `path`, whose header must have the `required` columns."""
-    reader = csv.reader(_lines(path, read_text(path)), strict=True)
+    return parse_rows(path, read_text(path), required)
+
+
+def parse_rows(path: FilePath, text: str, required: tuple[str, ...]) -> Iterator[Row]:
+    """Yield the same of `text`, wherever it was read from; `path` is who is blamed."""
+    reader = csv.reader(_lines(path, text), strict=True)
     count = 0
     try:
         header = tuple(cell.strip() for cell in next(reader, []))
