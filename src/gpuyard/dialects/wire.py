@@ -192,6 +192,12 @@ class PodVolume(Wire, frozen=True):
     ephemeral: EphemeralVolume | None = None
 
 
+class SchedulingGroup(Wire, frozen=True):
+    """PodSchedulingGroup: the pod group of a Pod's own namespace that it belongs to."""
+
+    pod_group_name: str | None = None
+
+
 class PodSpec(Wire, frozen=True):
     """PodSpec."""
 
@@ -206,6 +212,9 @@ class PodSpec(Wire, frozen=True):
     topology_spread_constraints: list[TopologySpreadConstraint] | None = None
     host_network: bool = False
     volumes: list[PodVolume] | None = None
+    priority: int | None = None
+    preemption_policy: str | None = None
+    scheduling_group: SchedulingGroup | None = None
 
 
 class ContainerStatus(Wire, frozen=True):
@@ -221,11 +230,14 @@ class PodCondition(Wire, frozen=True):
 
     type: str = ""
     reason: str | None = None
+    status: str = ""
 
 
 class PodStatus(Wire, frozen=True):
     """PodStatus."""
 
+    start_time: str | None = None
+    nominated_node_name: str | None = None
     conditions: list[PodCondition] | None = None
     container_statuses: list[ContainerStatus] | None = None
     init_container_statuses: list[ContainerStatus] | None = None

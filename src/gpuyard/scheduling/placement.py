@@ -111,13 +111,16 @@ class Placer:
             trial.keep()
         return tuple(placed)
 
-    def choose(self, shape: Shape) -> Choice | None:
-        """Return the best node for `shape` and the devices on it, `None` where it fits nowhere."""
+    def choose(self, shape: Shape, within: BoolArray | None = None) -> Choice | None:
+        """Return the best node for `shape` and the devices on it, `None` where it fits nowhere.
+
+        `within` tells for each slot whether it may be chosen (the nodes of one domain).
+        """
         row = self._fresh_row(shape)
-        if self._ranks_by_rows and not row.pod_filters:
+        if self._ranks_by_rows and not row.pod_filters and within is None:
             slots = self._best_kept(shape, row)
         else:
-            slots = self._best_of_all(shape, row)
+            slots = self._best_of_all(shape, row, within)
         if not len(slots):
             return None
         self.counted.placements += 1
@@ -166,9 +169,9 @@ class Placer:
             total = score if total is None else total + score
         return np.zeros(len(slots), dtype=np.int64) if total is None else total
 
-    def _best_of_all(self, shape: Shape, row: Row) -> IntArray:
+    def _best_of_all(self, shape: Shape, row: Row, within: BoolArray | None) -> IntArray:
         """Return the slots, ascending, that share the best total of all scores."""
-        slots = np.flatnonzero(row.feasible)
+        slots = np.flatnonzero(row.feasible if within is None else row.feasible & within)
         for rule in row.pod_filters:
             slots = slots[rule.passes(self.snapshot, shape, slots)]
         if len(slots) < 2:  # noqa: PLR2004  no choice, so no need for scores

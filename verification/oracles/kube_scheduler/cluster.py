@@ -6,7 +6,7 @@ adds to every pod (added node affinity, default spread) is written into the pod'
 """
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -30,9 +30,15 @@ NAMELESS = "the-node"  # several tests have one node and give it no name
 
 
 def cluster(
-    nodes: Iterable[Json], pods: Iterable[Json] = (), namespaces: Iterable[Json] = ()
+    nodes: Iterable[Json],
+    pods: Iterable[Json] = (),
+    namespaces: Iterable[Json] = (),
+    key_of: Callable[[Json], str] | None = None,
 ) -> Snapshot:
-    """Return a snapshot of these objects; pods on nodes that are not among them are left out."""
+    """Return a snapshot of these objects; pods on nodes that are not among them are left out.
+
+    Pods get the keys that `key_of` gives; in many tests they have no name, and their place counts.
+    """
     snapshot = Snapshot()
     for rank, node in enumerate(nodes):
         snapshot.apply(NodeObserved(core.node(named(node), rank=rank)))
@@ -42,7 +48,8 @@ def cluster(
             snapshot.apply(NamespaceObserved(namespace["metadata"]["name"], labels))
     for index, pod in enumerate(pods):
         if pod["spec"].get("nodeName") in snapshot.slot_of:
-            snapshot.apply(PodBound(core.assignment(pod, key=f"pod-{index}")))
+            key = key_of(pod) if key_of else f"pod-{index}"
+            snapshot.apply(PodBound(core.assignment(pod, key=key)))
     return snapshot
 
 

@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Iterable
 
-import msgspec
 import numpy as np
 
 from gpuyard.dialects import core
 from gpuyard.model.policy import ResourceWeight, ShapePoint, WeightedScore
-from gpuyard.model.resources import NOTHING
 from gpuyard.scheduling.fleet import IntArray
+from gpuyard.scheduling.gang import domains
 from gpuyard.scheduling.scores import (
     SCORES,
-    allocation,
-    most_allocated,
     requested_to_capacity_ratio,
 )
 from gpuyard.scheduling.scores.requested_to_capacity_ratio import (
@@ -194,14 +191,7 @@ def placement(row: Row) -> Answers:
     templates = [
         template_of(pod) for pod in row.case["podGroupPods"] if pod["metadata"]["uid"] in placed
     ]
-    asked, scored = NOTHING, NOTHING
-    for template in templates:
-        asked = asked.plus(template.request.resources)
-        scored = scored.plus(template.request.scored or template.request.resources)
-    request = msgspec.structs.replace(templates[0].request, resources=asked, scored=scored)
-    together = snapshot.shape(msgspec.structs.replace(templates[0], request=request))
-    use = allocation.together(allocation.scored(snapshot, together, term.resources, slots))
-    return {"expectedScore": int(most_allocated.of(term, use)[0])}
+    return {"expectedScore": domains.tightness(snapshot, slots.tolist(), templates, term)}
 
 
 # -- labels and pods

@@ -1,7 +1,8 @@
-"""Kubernetes Pods and Nodes as the model sees them.
+"""Kubernetes Pods, Nodes and what limits their disruption, as the model sees them.
 
-Three functions, each from one object to one struct: `pod_template` (what a Pod asks for and where
-it may go), `assignment` (a Pod that has its node), `node`. An object comes as JSON, as a decoded
+Functions, each from one object to one struct: `pod_template` (what a Pod asks for and where it may
+go), `assignment` (a Pod that has its node), `pending_pod` (one that waits for it), `node`,
+`disruption_budget`, `pod_group`. An object comes as JSON, as a decoded
 mapping, or as a struct of `gpuyard.dialects.wire`. `requests`, `constraints` and `storage` beside
 this file explain the rules and name their sources.
 
@@ -12,12 +13,26 @@ from msgspec.structs import replace
 
 from gpuyard.dialects import wire
 from gpuyard.dialects.core.constraints import labels, pod_constraints
+from gpuyard.dialects.core.disruption import disruption_budget
+from gpuyard.dialects.core.instants import nanoseconds
+from gpuyard.dialects.core.pod_groups import group_key, group_of, pod_group
 from gpuyard.dialects.core.requests import effective_request, node_allocatable
 from gpuyard.dialects.core.storage import StorageFacts, pod_volumes
 from gpuyard.dialects.wire import DialectError
 from gpuyard.model import constraints as words, nodes, workloads
 
-__all__ = ["DialectError", "StorageFacts", "assignment", "node", "pod_key", "pod_template"]
+__all__ = [
+    "DialectError",
+    "StorageFacts",
+    "assignment",
+    "disruption_budget",
+    "group_key",
+    "node",
+    "pending_pod",
+    "pod_group",
+    "pod_key",
+    "pod_template",
+]
 
 
 def pod_template(
@@ -59,6 +74,25 @@ def assignment(
         template=template,
         node=read.spec.node_name,
         terminating=read.metadata.deletion_timestamp is not None,
+        preempted=_is_preempted(read),
+        priority=read.spec.priority or 0,
+        start_ns=_start_ns(read),
+        group=group_of(read),
+    )
+
+
+def pending_pod(
+    pod: wire.Source, *, storage: StorageFacts | None = None, pod_level_resources: bool = True
+) -> workloads.PendingPod:
+    """Return a Pod that waits for a node. Raises DialectError."""
+    read = wire.decode(wire.Pod, pod)
+    return workloads.PendingPod(
+        key=pod_key(read),
+        template=pod_template(read, storage=storage, pod_level_resources=pod_level_resources),
+        priority=read.spec.priority or 0,
+        preempts=read.spec.preemption_policy != "Never",
+        nominated_node=(read.status and read.status.nominated_node_name) or "",
+        group=group_of(read),
     )
 
 
@@ -102,6 +136,22 @@ def node(source: wire.Source, *, rank: int = 0) -> nodes.Node:
             if condition.type == "Ready"
         ),
     )
+
+
+def _start_ns(pod: wire.Pod) -> int | None:
+    if pod.status is None or pod.status.start_time is None:
+        return None
+    place = f"{wire.describe('Pod', pod.metadata)}: status.startTime"
+    return nanoseconds(pod.status.start_time, place)
+
+
+def _is_preempted(pod: wire.Pod) -> bool:
+    """Tell whether a Pod is on its way out because a scheduler took its place away."""
+    if pod.metadata.deletion_timestamp is None or pod.status is None:
+        return False
+    conditions = (each for each in pod.status.conditions or () if each.type == "DisruptionTarget")
+    found = next(conditions, None)
+    return found is not None and (found.status, found.reason) == ("True", "PreemptionByScheduler")
 
 
 def _without_node(pod: wire.Pod) -> wire.Pod:

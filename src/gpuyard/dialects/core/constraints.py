@@ -105,7 +105,8 @@ def _impossible_values(given: wire.SelectorRequirement) -> list[str]:
     ]
 
 
-def _label_selector(selector: wire.LabelSelector | None) -> LabelSelector | None:
+def label_selector(selector: wire.LabelSelector | None) -> LabelSelector | None:
+    """Return a label selector; `None`, which selects nothing, where there is none at all."""
     if selector is None:
         return None
     equal = (Requirement(key, "In", (value,)) for key, value in labels(selector.match_labels))
@@ -144,7 +145,7 @@ def _pod_term(pod: wire.Pod, term: wire.PodAffinityTerm) -> PodTerm:
     namespaces = tuple(sorted(set(term.namespaces or ())))
     if not namespaces and term.namespace_selector is None:
         namespaces = (pod.metadata.namespace,)
-    selector = _label_selector(term.label_selector)
+    selector = label_selector(term.label_selector)
     if selector is not None:  # no selector matches nothing, and label keys leave it so
         selector = _with_own_values(selector, pod, term.match_label_keys, "In")
         selector = _with_own_values(selector, pod, term.mismatch_label_keys, "NotIn")
@@ -152,7 +153,7 @@ def _pod_term(pod: wire.Pod, term: wire.PodAffinityTerm) -> PodTerm:
         topology_key=term.topology_key,
         selector=selector,
         namespaces=namespaces,
-        namespace_selector=_label_selector(term.namespace_selector),
+        namespace_selector=label_selector(term.namespace_selector),
     )
 
 
@@ -174,7 +175,7 @@ def _preferred_pods(
 
 
 def _spread(pod: wire.Pod, rule: wire.TopologySpreadConstraint) -> SpreadConstraint:
-    selector = _label_selector(rule.label_selector)
+    selector = label_selector(rule.label_selector)
     merged = _with_own_values(selector or LabelSelector(), pod, rule.match_label_keys, "In")
     if merged.requirements:  # unlike inter-pod terms, label keys alone make a selector here
         selector = merged
