@@ -39,13 +39,15 @@ class TopologyRequest(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True
     ``required``: all in one domain of `level`, or none. ``preferred``: in one domain of `level`
     where that is possible, else of the next wider level, at last in several. ``unconstrained``:
     anywhere in the topology. `slices` go from the widest level to the narrowest; pod sets that name
-    the same `group` get the same domain: one leader, and its workers.
+    the same `group` get the same domain: one leader, and its workers. `only_groups`: its group is
+    all that the pod set names, for itself it asks for no topology.
     """
 
     mode: TopologyMode
     level: str = ""
     slices: tuple[SliceRequest, ...] = ()
     group: str = ""
+    only_groups: bool = False
 
 
 class DomainCount(msgspec.Struct, frozen=True):
@@ -81,10 +83,12 @@ class TopologyRules(msgspec.Struct, frozen=True, kw_only=True):
     `balances_preferred`: pods with a preferred level are spread evenly over as few domains as hold
     them, not filled up one after the other. `respects_preferred_nodes`: nodes that a pod's affinity
     prefers come before a tighter fit. `keeps_running_pods`: a workload that grows or shrinks keeps
-    the places of the pods that stay.
+    the places of the pods that stay. `leaves_bare_pods`: a workload that is a single pod without an
+    owner is not moved from a failed host, for nobody would make the pod anew.
     """
 
     unconstrained_packing: Packing = "least-free-capacity"
     balances_preferred: bool = False
     respects_preferred_nodes: bool = False
     keeps_running_pods: bool = False
+    leaves_bare_pods: bool = True
