@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from verification.oracles import rows
-from verification.oracles.kueue import admission_fair_sharing, ordering, preemption, quota
+from verification.oracles.kueue import (
+    admission_fair_sharing,
+    flavors,
+    ordering,
+    preemption,
+    quota,
+    topology,
+)
 from verification.oracles.rows import Adapter, Json, Outside, Test
 
 FIXTURES = "kueue_fixtures.jsonl.gz"
@@ -22,9 +29,11 @@ TESTS: dict[tuple[str, str], Test] = {
     **ordering.TESTS,
     **admission_fair_sharing.TESTS,
     **preemption.TESTS,
+    **flavors.TESTS,
+    **topology.TESTS,
 }
 
-OUTSIDE: dict[tuple[str, str], Outside] = {**preemption.OUTSIDE}
+OUTSIDE: dict[tuple[str, str], Outside] = {**preemption.OUTSIDE, **flavors.OUTSIDE, **topology.OUTSIDE}
 
 
 def read(path: Path) -> Iterator[Json]:
@@ -35,7 +44,7 @@ def read(path: Path) -> Iterator[Json]:
     for row in rows.read(path):
         setup = row.get("setup") or {}
         around = {"now": row.get("now"), **fixtures.get(row["test"], {}), **setup}
-        yield {**row, "around": around}
+        yield topology.lifted({**row, "around": around})
 
 
 KUEUE = Adapter(

@@ -109,6 +109,11 @@ class FlavorAssignment(msgspec.Struct, frozen=True, kw_only=True):
         return min((each.mode for each in self.pod_sets), default=Mode.NO_FIT)
 
     @property
+    def is_borrowing(self) -> bool:
+        """Tell whether it takes more than the queue's own quota."""
+        return self.borrowing > 0
+
+    @property
     def tried(self) -> ScanPositions:
         """Return where the search stands, for the next cycle."""
         return {

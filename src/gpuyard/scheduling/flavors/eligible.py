@@ -21,7 +21,7 @@ from gpuyard.model.constraints import Constraints, NodeSelectorTerm
 from gpuyard.model.queues import ResourceFlavor, ResourceGroup
 from gpuyard.model.workloads import PodSet
 from gpuyard.scheduling.feasibility.taint_toleration import REPELLING, is_tolerated
-from gpuyard.scheduling.flavors.question import Question
+from gpuyard.scheduling.flavors.question import Question, asks_for_topology
 from gpuyard.scheduling.flavors.reasons import FlavorReason, FlavorReasonCode
 from gpuyard.scheduling.shapes import holds
 from gpuyard.scheduling.topology.requests import has_levels
@@ -67,7 +67,7 @@ def _topology_objection(
         return None
     if not question.wants_topology(pod_set):
         return "TopologyOnly" if flavor.topology else None
-    if pod_set.topology is None:
+    if not asks_for_topology(pod_set):
         return None  # implied: all flavors of the queue have a topology
     if not flavor.topology:
         asked = {name for name, _ in pod_set.template.request.resources.amounts}

@@ -5,7 +5,7 @@ rules; the steps of the assignment read it and change nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -13,26 +13,19 @@ from gpuyard.model.queues import Admission, ClusterQueue, FlavorResource, Resour
 from gpuyard.model.topology import TopologyAssignment
 from gpuyard.model.workloads import PodSet
 from gpuyard.scheduling.flavors.assignment import START_OVER, ScanPositions
-from gpuyard.scheduling.flavors.modes import Prospect
 from gpuyard.scheduling.flavors.requests import QuotaRequest
 from gpuyard.scheduling.flavors.rules import FlavorRules
+from gpuyard.scheduling.preemption.rules import Simulation
 from gpuyard.scheduling.queues import Queues
 from gpuyard.scheduling.quota import QuotaNode
 from gpuyard.scheduling.topology.refusals import Refusal
 from gpuyard.scheduling.topology.requests import PodSetRequest
 
 
-class Simulated(NamedTuple):
-    """What preemption could do for one resource in one flavor, and how far it borrows then."""
-
-    prospect: Literal[Prospect.NO_CANDIDATES, Prospect.PREEMPT, Prospect.RECLAIM]
-    borrowing: int
-
-
 class Simulate(Protocol):
     """Who knows what preemption could do; it leaves the state as it found it."""
 
-    def __call__(self, key: FlavorResource, amount: int, /) -> Simulated:
+    def __call__(self, key: FlavorResource, amount: int, /) -> Simulation:
         """Return whether evicting others frees `amount` of `key` for the workload at hand."""
 
 
@@ -139,8 +132,13 @@ class Question(NamedTuple):
 
         That is so in a queue all of whose flavors have one.
         """
-        return pod_set.topology is None and self.topology_flavors.issuperset(self.flavors)
+        return not asks_for_topology(pod_set) and self.topology_flavors.issuperset(self.flavors)
 
     def wants_topology(self, pod_set: PodSet) -> bool:
         """Tell whether places are sought for `pod_set`."""
-        return pod_set.topology is not None or self.implies_topology(pod_set)
+        return asks_for_topology(pod_set) or self.implies_topology(pod_set)
+
+
+def asks_for_topology(pod_set: PodSet) -> bool:
+    """Tell whether `pod_set` says itself how it wants to stand."""
+    return pod_set.topology is not None and not pod_set.topology.only_groups

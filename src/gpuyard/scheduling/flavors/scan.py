@@ -10,6 +10,8 @@ Semantics: Kueue v0.19.2, pkg/scheduler/scheduler.go (lastAssignmentOutdated) an
 pkg/workload/workload.go (MatchesSchedulingShape, PendingFlavors).
 """
 
+from collections.abc import Hashable
+
 import msgspec
 
 from gpuyard.scheduling.flavors.assignment import START_OVER, ScanPositions
@@ -25,7 +27,7 @@ class ScanStamp(msgspec.Struct, frozen=True, kw_only=True):
 
     cycle: int
     generation: int
-    shape: str | None = None
+    shape: Hashable = None
 
 
 def is_outdated(then: ScanStamp, now: ScanStamp, rules: FlavorRules) -> bool:

@@ -31,6 +31,13 @@ from gpuyard.scheduling.flavors.modes import (
 )
 from gpuyard.scheduling.flavors.question import Question
 from gpuyard.scheduling.flavors.reasons import FlavorReason, NoFitReason, more_severe
+from gpuyard.scheduling.preemption.rules import Possibility
+
+POSSIBLE: dict[Possibility, Prospect] = {
+    "NoCandidates": Prospect.NO_CANDIDATES,
+    "Preempt": Prospect.PREEMPT,
+    "Reclaim": Prospect.RECLAIM,
+}
 
 
 class Found(NamedTuple):
@@ -196,8 +203,9 @@ def _grade(
     own = node.quotas.get(key)
     within_nominal = amount <= (own.nominal if own else 0)
     if within_nominal or height.is_part or _may_preempt_while_borrowing(question):
-        prospect, borrowing = question.simulate(key, amount)
-        return Grade(prospect, borrowing), short
+        simulated = question.simulate(key, amount)
+        prospect = POSSIBLE[simulated.possibility]
+        return Grade(prospect, simulated.borrowing_levels), short
     return Grade(Prospect.NO_FIT, height.levels), short
 
 
