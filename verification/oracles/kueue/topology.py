@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from gpuyard.dialects import core
-from gpuyard.dialects.kueue import topology as dialect
+from gpuyard.dialects.kueue.topology import topology_assignment, topology_request
 from gpuyard.model.deltas import NodeObserved, PodBound
 from gpuyard.model.quantity import NANO_PER_MILLI, NANO_PER_UNIT, parse_nano
 from gpuyard.model.queues import ResourceFlavor
@@ -126,7 +126,7 @@ def _with_places(request: PodSetRequest, workload: Json) -> PodSetRequest:
         pod_set=request.pod_set,
         count=request.count,
         per_pod=request.per_pod,
-        previous=dialect.topology_assignment(given),
+        previous=topology_assignment(given),
     )
 
 
@@ -138,9 +138,9 @@ def _is_bare_pod(metadata: Json) -> bool:
 
 
 def _request(given: Json, name: str) -> PodSetRequest:
-    asked = dialect.topology_request(given.get("topologyRequest"))
+    asked = topology_request(given.get("topologyRequest"))
     if asked is not None and given.get("podSetGroupName"):
-        asked = dialect.topology_request(
+        asked = topology_request(
             {**given["topologyRequest"], "podSetGroupName": given["podSetGroupName"]}
         )
     spec = {key: given.get(key) for key in ("nodeSelector", "tolerations")}
@@ -153,7 +153,7 @@ def _request(given: Json, name: str) -> PodSetRequest:
             topology=asked,
         ),
         given["requests"],
-        dialect.topology_assignment(given.get("previousAssignment")),
+        topology_assignment(given.get("previousAssignment")),
     )
 
 
@@ -206,11 +206,9 @@ def replaced(row: Row) -> Answers:
         name=row.context["podSetName"],
         count=case["count"],
         template=core.pod_template({"spec": {}}),
-        topology=dialect.topology_request(case["topologyRequest"]),
+        topology=topology_request(case["topologyRequest"]),
     )
-    request = _pod_set_request(
-        pod_set, {CPU: 1000}, dialect.topology_assignment(case["existingTA"])
-    )
+    request = _pod_set_request(pod_set, {CPU: 1000}, topology_assignment(case["existingTA"]))
     found = topology.place_again(capacity, [request], failed_host=case["unhealthyNode"])
     if isinstance(found, Refusal):
         return {"wantAssignment": None, "wantReason": topology.sentence(found)}
@@ -314,7 +312,7 @@ def _quantities(amounts: Mapping[str, int]) -> dict[str, str]:
 
 def levels_known(row: Row) -> Answers:
     """Answer whether a topology has the levels that a pod set asks for."""
-    asked = dialect.topology_request(row.case["podSetTopologyRequest"])
+    asked = topology_request(row.case["podSetTopologyRequest"])
     return {"want": topology.has_levels(row.context["levels"], asked)}
 
 

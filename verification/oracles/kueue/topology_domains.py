@@ -259,7 +259,7 @@ def candidates(row: Row) -> Answers:
     }
 
 
-class AtLeast(dict[str, int]):
+class AtLeast(dict[str, int]):  # noqa: PLW1641  nobody looks it up
     """Expectations on some domains; the others may be as they like."""
 
     def __eq__(self, answer: object) -> bool:
