@@ -29,6 +29,7 @@ Source: petuum/adaptdl branch osdi21-artifact @c793c7089bd3, simulator/ (Apache-
 
 import re
 import tarfile
+import zlib
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path, PurePosixPath
@@ -214,6 +215,12 @@ def _validations(artifact: Artifact, folder: str, epochs: int) -> tuple[Validati
         progress, square, variance = (
             tuple(_number(row, column) for row in rows) for column in VALIDATION_COLUMNS
         )
+        for row, before, after in zip(rows, (0.0, *progress), progress, strict=False):
+            if after <= before:
+                raise row.error(f"progress is {after} after {before}; it must grow by the epoch")
+        for row, parts in zip(rows, zip(square, variance, strict=True), strict=True):
+            if not any(parts):
+                raise row.error("grad_sqr and grad_var are both 0; a gradient has a length")
         validations.append(
             Validation(batch=int(match[1]), progress=progress, grad_sqr=square, grad_var=variance)
         )
@@ -228,7 +235,13 @@ def _add(curve: Curve, row: Row) -> None:
     batch = row.integer("local_bsz", 1, BATCH_MAX)
     if batch in curve:
         raise row.error(f"local_bsz {batch} of this placement stands already above; keep one")
-    curve[batch] = StepTime(_number(row, "step_time"), _number(row, "sync_time"))
+    time = StepTime(_number(row, "step_time"), _number(row, "sync_time"))
+    if not 0 < time.step_s >= time.sync_s:
+        raise row.error(
+            f"step_time is {time.step_s} and sync_time {time.sync_s}; the first is above 0 and "
+            "includes the second"
+        )
+    curve[batch] = time
 
 
 def _number(row: Row, column: str) -> float:
@@ -276,6 +289,6 @@ def _in_archive(path: FilePath) -> dict[str, bytes]:
                 files[name] = content.read() if content else b""
     except FileNotFoundError:
         raise TraceError(path, None, "no such file; check the path") from None
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise TraceError(path, None, f"not a readable tar archive ({error})") from None
     return files
