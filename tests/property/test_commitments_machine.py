@@ -48,7 +48,7 @@ RULES = CommitmentRules(
     ready_within_ns=40,
     back_off_base_ns=3,
     back_off_max_ns=9,
-    faults_max=2,
+    faults_max=1,
     reply_within_ns=5,
     writes_max=3,
     gone_within_ns=10,
@@ -130,11 +130,14 @@ class Machine(RuleBasedStateMachine):
         self.began = set()  # attempts
         self.ended = {}  # attempt -> outcome
         self.written = Counter()  # by pod
+        self.meant = {}  # by workload: the nodes that were planned last
 
     # -- what the machine does with instructions
 
     def tell(self, event):
-        for instruction in self.commitments.apply(event, self.now_ns):
+        instructions = self.commitments.apply(event, self.now_ns)
+        self.began |= {(each.workload, each.attempt_ns) for each in self.commitments.all()}
+        for instruction in instructions:
             self.ledger = self.ledger.after(changes(instruction, self.ledger))
             self.obey(instruction)
         self.commitments.validate()
@@ -179,6 +182,7 @@ class Machine(RuleBasedStateMachine):
         attempt = ended.workload, ended.attempt_ns
         assert attempt not in self.ended, "ended twice"
         self.ended[attempt] = ended.outcome
+        self.began.add(attempt)
         assert self.ledger.get(Hold, ended.workload) is None
         there = {pod for pod in self.world.bound if pod[:2] == attempt}
         if ended.outcome == "put-back":
@@ -187,12 +191,10 @@ class Machine(RuleBasedStateMachine):
             assert there <= self.world.stuck
             assert self.ledger.get(BackOff, ended.workload).reason == "StuckTerminating"
         if ended.outcome == "running":
-            meant = self.meant[attempt]
+            meant = self.meant[ended.workload]
             lost = {pod for pod in self.world.gone if pod[:2] == attempt}
             assert {pod[2] for pod in there | lost} == set(meant), "some never had a node"
             assert all(self.world.bound[pod] == meant[pod[2]] for pod in there)
-
-    meant = None
 
     # -- what happens
 
@@ -218,9 +220,7 @@ class Machine(RuleBasedStateMachine):
             hold = Hold(workload=workload, rooms=(), since_ns=self.now_ns, until_ns=until_ns)
             self.ledger = Ledger([*self.ledger.entries(), hold])
         named = {f"{workload}-{index}": node for index, node in enumerate(nodes)}
-        attempt_ns = now.attempt_ns if now else self.now_ns
-        self.meant = {**(self.meant or {}), (workload, attempt_ns): named}
-        self.began.add((workload, attempt_ns))
+        self.meant[workload] = named
         self.tell(
             Planned(
                 workload=workload,
@@ -230,7 +230,6 @@ class Machine(RuleBasedStateMachine):
                 before=known,
             )
         )
-        self.now_ns += 1  # an attempt is named by its instant
 
     @rule(
         draw=st.data(), fate=st.sampled_from(["answered", "reply lost", "never arrives", "silent"])
@@ -246,6 +245,21 @@ class Machine(RuleBasedStateMachine):
             self.world.said.append(reply)
         if fate == "reply lost":
             self.world.said.append(WriteLost(**addressed(write), write=write.write))
+
+    @rule(workload=st.sampled_from(WORKLOADS), how_well=st.integers(1, 3))
+    def a_start_goes_well(self, workload, how_well):
+        """All that is out is carried out and heard of, and perhaps all but one become ready."""
+        for write in [each for each in self.world.writes if each.workload == workload]:
+            self.world.writes.remove(write)
+            self.tell(self.world.carry_out(write))
+        now = self.commitments.get(workload)
+        attempt = (workload, now.attempt_ns) if now else None
+        there = sorted(pod for pod in self.world.bound if pod[:2] == attempt)
+        for pod in there if how_well > 1 else there[1:]:
+            named = {"workload": pod[0], "attempt_ns": pod[1], "pod": pod[2]}
+            self.tell(Confirmed(**named, node=self.world.bound[pod]))
+            if how_well > 2:
+                self.tell(MemberReady(**named))
 
     @rule(draw=st.data())
     @precondition(lambda self: self.world.writes)
@@ -314,7 +328,8 @@ class Machine(RuleBasedStateMachine):
         former = self.commitments.all()
         self.world.writes.clear()  # with the process go its requests
         self.rereads.clear()
-        self.now_ns += 1
+        # To start a process takes longer than the few instants by which names may run ahead.
+        self.now_ns = max(self.now_ns, self.commitments._last_attempt_ns) + 1
         self.commitments = Commitments(RULES, now_ns=self.now_ns)
         for old in former:
             self.ended[old.workload, old.attempt_ns] = "lost"
@@ -330,8 +345,8 @@ class Machine(RuleBasedStateMachine):
             if hold:
                 self.ledger = Ledger(each for each in self.ledger.entries() if each != hold)
             return
-        attempt = old.workload, self.now_ns
-        self.meant[attempt] = {pod: member.node for pod, member in old.members.items()}
+        attempt = old.workload, self.next_attempt_ns()
+        self.meant[old.workload] = {pod: member.node for pod, member in old.members.items()}
         for world in (self.world.bound, self.world.gone, self.world.stuck):
             for pod in [pod for pod in world if pod[:2] == (old.workload, old.attempt_ns)]:
                 renamed = (*attempt, pod[2])
@@ -342,16 +357,19 @@ class Machine(RuleBasedStateMachine):
                     world.add(renamed)
         for pod in old.members:
             self.written[*attempt, pod] = 1  # as far as anybody knows
-        self.began.add(attempt)
         self.tell(
             Planned(
                 workload=old.workload,
-                nodes=self.meant[attempt],
+                nodes=self.meant[old.workload],
                 hold_until_ns=hold.until_ns if hold else None,
                 before=self.ledger.get(BackOff, old.workload),
                 recovered_since_ns=old.attempt_ns,
             )
         )
+
+    def next_attempt_ns(self):
+        """Return how the next attempt will be named."""
+        return max(self.now_ns, self.commitments._last_attempt_ns + 1)
 
     @staticmethod
     def taken(draw, things):

@@ -4,8 +4,9 @@ A start is a commitment from the moment it is planned until all members are read
 are back. Its words are events (what was heard), instructions (what is to be done) and two kinds of
 states. `gpuyard.scheduling.commitments` turns events into instructions.
 
-`attempt_ns` names an attempt of a workload: the instant at which it was planned. Whatever is heard
-of an earlier attempt carries its name, and is not mistaken for the present one. `write` counts the
+`attempt_ns` names an attempt of a workload: the instant at which it was planned, or the next one
+that names no other. Whatever is heard of an earlier attempt carries its name, and is not mistaken
+for the present one. `write` counts the
 writes of one member in an attempt from 1; a reply, or the answer to a look, names the write that it
 is about.
 """
@@ -313,5 +314,6 @@ class CommitmentLog(msgspec.Struct, frozen=True, kw_only=True):
 
     rules: CommitmentRules
     now_ns: int
+    last_attempt_ns: int
     commitments: tuple[Commitment, ...]
-    events: tuple[LoggedEvent, ...]
+    events: tuple[LoggedEvent, ...] = ()

@@ -16,13 +16,16 @@ instant.
   `recovered_since_ns`); each of those members is looked at before anything is written. Back-off is
   in the ledger (`changes`), which also says where each entry survives.
 
-At `commitments_max` a further start is put back before anything is written (`TooManyStarting`); one
-that was recovered is taken in, because it may have been written: there are at most as many as the
-former process had. The log keeps `LOG_EVENTS_MAX` events; then the commitments as they are become
-its first page. Ready, a commitment is over; what happens to a running workload is no longer ours.
+At `commitments_max` and `members_max` a further start is put back before anything is written
+(`TooManyStarting`). One that was recovered is taken in, because it may have been written: there are
+at most as many as the former process had. The log keeps `LOG_EVENTS_MAX` events; then the
+commitments as they are become its first page. Once a workload runs, its commitment is over; what
+happens to it later is no longer ours.
 """
 
 from collections.abc import Iterable
+
+from msgspec.structs import replace
 
 from gpuyard.model.commitments import (
     Commitment,
@@ -55,11 +58,17 @@ class Commitments:
     """All starts that are on their way, by workload. An instant never goes back."""
 
     def __init__(
-        self, rules: CommitmentRules, commitments: Iterable[Commitment] = (), now_ns: int = 0
+        self,
+        rules: CommitmentRules,
+        commitments: Iterable[Commitment] = (),
+        *,
+        now_ns: int = 0,
+        last_attempt_ns: int = 0,
     ) -> None:
         """Go on with `commitments` as they were at `now_ns`."""
         self.rules = rules
         self.now_ns = now_ns
+        self._last_attempt_ns = last_attempt_ns
         self._by_workload = {each.workload: each for each in commitments}
         self._first_page = self._page()
         self._events: list[LoggedEvent] = []
@@ -95,13 +104,7 @@ class Commitments:
 
     def log(self) -> CommitmentLog:
         """Return what `replay` needs."""
-        page = self._first_page
-        return CommitmentLog(
-            rules=page.rules,
-            now_ns=page.now_ns,
-            commitments=page.commitments,
-            events=tuple(self._events),
-        )
+        return replace(self._first_page, events=tuple(self._events))
 
     def validate(self) -> None:
         """Assert what must always hold."""
@@ -121,24 +124,30 @@ class Commitments:
                 return [steps.victim_stuck(each, stuck, now_ns, rules) for each in waiting]
         now = self._by_workload.get(event.workload)
         if isinstance(event, Planned):
-            return [self._plan(now, event)]
+            return self._plan(now, event)
         if now is None:
             return []
         if isinstance(event, WorkloadDeleted):
             return [steps.delete(now)]
         return [steps.hear(now, event, now_ns, rules)]
 
-    def _plan(self, now: Commitment | None, planned: Planned) -> Step:
+    def _plan(self, now: Commitment | None, planned: Planned) -> list[Step]:
+        now_ns, rules = self.now_ns, self.rules
+        if now is not None and now.state != "replanning":
+            return []
+        has_room = planned.recovered_since_ns is not None or self._has_room(planned)
         if now is not None:
-            return steps.plan_anew(now, planned, self.now_ns, self.rules)
-        if planned.recovered_since_ns is None and not self._has_room(planned):
-            return steps.decline(planned, self.now_ns, self.rules)
-        return steps.begin(planned, self.now_ns, self.rules)
+            anew = steps.plan_anew if has_room else steps.decline_anew
+            return [anew(now, planned, now_ns, rules)]
+        self._last_attempt_ns = max(now_ns, self._last_attempt_ns + 1)
+        first = steps.begin if has_room else steps.decline
+        return [first(planned, self._last_attempt_ns, now_ns, rules)]
 
     def _has_room(self, planned: Planned) -> bool:
-        members = sum(len(each.members) for each in self._by_workload.values())
+        others = [each for each in self._by_workload.values() if each.workload != planned.workload]
+        members = sum(len(each.members) for each in others)
         return (
-            len(self._by_workload) < self.rules.commitments_max
+            len(others) < self.rules.commitments_max
             and members + len(planned.nodes) <= self.rules.members_max
         )
 
@@ -147,13 +156,18 @@ class Commitments:
 
     def _page(self) -> CommitmentLog:
         return CommitmentLog(
-            rules=self.rules, now_ns=self.now_ns, commitments=self.all(), events=()
+            rules=self.rules,
+            now_ns=self.now_ns,
+            last_attempt_ns=self._last_attempt_ns,
+            commitments=self.all(),
         )
 
 
 def replay(log: CommitmentLog) -> Commitments:
     """Return the commitments after everything in `log` was heard once more."""
-    commitments = Commitments(log.rules, log.commitments, log.now_ns)
+    commitments = Commitments(
+        log.rules, log.commitments, now_ns=log.now_ns, last_attempt_ns=log.last_attempt_ns
+    )
     for heard in log.events:
         commitments.apply(heard.event, heard.now_ns)
     return commitments

@@ -61,28 +61,34 @@ class Step(NamedTuple):
 # -- what is heard of the workload
 
 
-def begin(planned: Planned, now_ns: int, rules: CommitmentRules) -> Step:
+def begin(planned: Planned, attempt_ns: int, now_ns: int, rules: CommitmentRules) -> Step:
     """Commit to a start: evict its victims, or write at once where there are none.
 
     Raises ValueError where there is no pod to start.
     """
-    committed = _committed(planned, now_ns, rules)
+    committed = _committed(planned, attempt_ns, now_ns, rules)
     if planned.recovered_since_ns is not None:
         return _recover(committed, now_ns, planned.recovered_since_ns, rules)
     return _make_room(committed, now_ns, rules)
 
 
 def plan_anew(now: Commitment, planned: Planned, now_ns: int, rules: CommitmentRules) -> Step:
-    """Go on with another plan, where one was asked for."""
-    if now.state != "replanning":
-        return Step(now)
+    """Go on with the other plan that was asked for."""
     return _make_room(_with_plan(_moved(now, "planned"), planned, now_ns), now_ns, rules)
 
 
-def decline(planned: Planned, now_ns: int, rules: CommitmentRules) -> Step:
+def decline(planned: Planned, attempt_ns: int, now_ns: int, rules: CommitmentRules) -> Step:
     """Put a start back that there is no place for; nobody was evicted and nothing written yet."""
-    committed = _committed(planned, now_ns, rules)
-    return _put_back(committed, "TooManyStarting", now_ns, rules, own_fault=False)
+    return _too_many(_committed(planned, attempt_ns, now_ns, rules), now_ns, rules)
+
+
+def decline_anew(now: Commitment, planned: Planned, now_ns: int, rules: CommitmentRules) -> Step:
+    """Put a workload back whose other plan there is no place for, and what is held for it."""
+    return _too_many(_with_plan(now, planned, now_ns), now_ns, rules)
+
+
+def _too_many(now: Commitment, now_ns: int, rules: CommitmentRules) -> Step:
+    return _put_back(now, "TooManyStarting", now_ns, rules, own_fault=False)
 
 
 def delete(now: Commitment) -> Step:
@@ -265,10 +271,12 @@ def _ask_once_more(now: Commitment, now_ns: int, rules: CommitmentRules) -> Step
 # -- the ways in, back and out
 
 
-def _committed(planned: Planned, now_ns: int, rules: CommitmentRules) -> Commitment:
+def _committed(
+    planned: Planned, attempt_ns: int, now_ns: int, rules: CommitmentRules
+) -> Commitment:
     first = Commitment(
         workload=planned.workload,
-        attempt_ns=now_ns,
+        attempt_ns=attempt_ns,
         state="making-room",
         members={},
         ready_within_ns=rules.ready_within_ns,
