@@ -8,8 +8,9 @@ from gpuyard.model.rounds import LeastAttained
 from gpuyard.model.workloads import Assignment
 from gpuyard.scheduling.rounds import TIRESIAS
 from gpuyard.twin import rounds
-from gpuyard.twin.rounds import RoundWorld, run, spread
-from tests.constant_pace import ONE_DEVICE, SECOND_NS, fleet, job
+from gpuyard.twin.progress import End
+from gpuyard.twin.rounds import Arrival, RoundWorld, run, spread
+from tests.constant_pace import ONE_DEVICE, SECOND_NS, ConstantPace, fleet, job
 
 FREE_RESTARTS = RoundWorld(restart_ns=0)
 
@@ -61,6 +62,28 @@ def test_devices_are_kept_until_the_round_is_over(work_s, next_s):
     found = lived([job("a", 8, 0, work_s), job("b", 8, 1, 5)])
     assert found["a"] == (60, 90 + work_s)
     assert found["b"] == (next_s, next_s + 35)
+
+
+class Rounding(ConstantPace):
+    """Says that it ended at the whole second next to its end."""
+
+    def end(self, done, spread):
+        exact = super().end(done, spread)
+        return End(round(exact.at_ns / SECOND_NS) * SECOND_NS, exact.seen_ns)
+
+
+@pytest.mark.parametrize(
+    ("work_s", "says_s", "next_s"),
+    [
+        pytest.param(30.3, 120, 180, id="rounded down onto a round: seen in the next"),
+        pytest.param(29.7, 120, 120, id="rounded up onto a round: seen in it"),
+    ],
+)
+def test_what_counts_is_when_an_end_can_be_seen(work_s, says_s, next_s):
+    first = Arrival(job("a", 8, 0, 0).workload, Rounding(work_s))
+    found = lived([first, job("b", 8, 1, 5)])
+    assert found["a"] == (60, says_s)
+    assert found["b"][0] == next_s
 
 
 def test_a_long_job_gives_way_to_a_new_one_and_goes_on_afterwards():
