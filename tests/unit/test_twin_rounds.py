@@ -79,9 +79,10 @@ class Rounding(ConstantPace):
         pytest.param(29.7, 120, 120, id="rounded up onto a round: seen in it"),
     ],
 )
-def test_what_counts_is_when_an_end_can_be_seen(work_s, says_s, next_s):
+@pytest.mark.parametrize("every_round", [True, False])
+def test_what_counts_is_when_an_end_can_be_seen(work_s, says_s, next_s, every_round):
     first = Arrival(job("a", 8, 0, 0).workload, Rounding(work_s))
-    found = lived([first, job("b", 8, 1, 5)])
+    found = lived([first, job("b", 8, 1, 5)], every_round=every_round)
     assert found["a"] == (60, says_s)
     assert found["b"][0] == next_s
 
