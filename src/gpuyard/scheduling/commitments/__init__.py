@@ -45,10 +45,10 @@ from gpuyard.model.commitments import (
     WorkloadDeleted,
 )
 from gpuyard.model.ledger import NEVER_NS, BackOff, Forgotten, Hold, LedgerChange, Recorded
-from gpuyard.scheduling.commitments import steps
+from gpuyard.scheduling.commitments import members, starts, time_limits
 from gpuyard.scheduling.commitments.invariants import assert_sound
 from gpuyard.scheduling.commitments.moves import OVER
-from gpuyard.scheduling.commitments.steps import Instructions, Step
+from gpuyard.scheduling.commitments.step import Instructions, Step
 from gpuyard.scheduling.ledger import Ledger
 
 LOG_EVENTS_MAX = 10_000
@@ -99,7 +99,7 @@ class Commitments:
 
     def next_due_ns(self) -> int | None:
         """Return when the next `Tick` is needed at the latest."""
-        due_ns = min(map(steps.next_due_ns, self._by_workload.values()), default=NEVER_NS)
+        due_ns = min(map(time_limits.next_due_ns, self._by_workload.values()), default=NEVER_NS)
         return None if due_ns == NEVER_NS else due_ns
 
     def log(self) -> CommitmentLog:
@@ -114,22 +114,22 @@ class Commitments:
         now_ns, rules = self.now_ns, self.rules
         match event:
             case Tick():
-                due = [each for each in self.all() if steps.next_due_ns(each) <= now_ns]
-                return [steps.tick(each, now_ns, rules) for each in due]
+                due = [each for each in self.all() if time_limits.next_due_ns(each) <= now_ns]
+                return [time_limits.tick(each, now_ns, rules) for each in due]
             case VictimGone(victim):
                 waiting = self._waiting_for(victim)
-                return [steps.victim_gone(each, victim, now_ns, rules) for each in waiting]
+                return [starts.victim_gone(each, victim, now_ns, rules) for each in waiting]
             case VictimStuck(victim):
                 waiting, stuck = self._waiting_for(victim), frozenset({victim})
-                return [steps.victim_stuck(each, stuck, now_ns, rules) for each in waiting]
+                return [starts.victim_stuck(each, stuck, now_ns, rules) for each in waiting]
         now = self._by_workload.get(event.workload)
         if isinstance(event, Planned):
             return self._plan(now, event)
         if now is None:
             return []
         if isinstance(event, WorkloadDeleted):
-            return [steps.delete(now)]
-        return [steps.hear(now, event, now_ns, rules)]
+            return [starts.delete(now)]
+        return [members.hear(now, event, now_ns, rules)]
 
     def _plan(self, now: Commitment | None, planned: Planned) -> list[Step]:
         now_ns, rules = self.now_ns, self.rules
@@ -137,18 +137,18 @@ class Commitments:
             return []
         has_room = planned.recovered_since_ns is not None or self._has_room(planned)
         if now is not None:
-            anew = steps.plan_anew if has_room else steps.decline_anew
+            anew = starts.plan_anew if has_room else starts.decline_anew
             return [anew(now, planned, now_ns, rules)]
         self._last_attempt_ns = max(now_ns, self._last_attempt_ns + 1)
-        first = steps.begin if has_room else steps.decline
+        first = starts.begin if has_room else starts.decline
         return [first(planned, self._last_attempt_ns, now_ns, rules)]
 
     def _has_room(self, planned: Planned) -> bool:
         others = [each for each in self._by_workload.values() if each.workload != planned.workload]
-        members = sum(len(each.members) for each in others)
+        count = sum(len(each.members) for each in others)
         return (
             len(others) < self.rules.commitments_max
-            and members + len(planned.nodes) <= self.rules.members_max
+            and count + len(planned.nodes) <= self.rules.members_max
         )
 
     def _waiting_for(self, victim: str) -> list[Commitment]:

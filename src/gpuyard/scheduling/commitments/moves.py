@@ -1,7 +1,7 @@
 """The two tables: where a member goes when something is heard, where a commitment goes and why.
 
 A pair that is not in a table is no move: what is heard twice, late, or of a member that is leaving
-changes nothing. Two things the tables cannot say are in `steps`: a reply that names an earlier
+changes nothing. Two things the tables cannot say are in `members`: a reply that names an earlier
 write is not heard at all, and a pod found on another node than it was sent to has failed.
 """
 
