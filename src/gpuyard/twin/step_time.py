@@ -18,9 +18,10 @@ Delaunay triangulation of all measured (nodes, pods, batch). Columns of measurem
 other make every cell of it a prism over a triangle of columns, so 2 is what it gives. So is 3
 wherever no other column lies as near to the middle of the two as they do themselves, and the batch
 size is a measured one. Between batch sizes four measured points form a rectangle, a Delaunay
-triangulation may cut it along either diagonal, and the answers differ (by up to 2 % of the mean of
-both in Pollux' tables). Which one Qhull takes depends on the order in which it met the points and
-follows no rule of geometry. We take the mean of both unless told (`Cut`).
+triangulation may cut it along either diagonal, and the answers differ: in the middle of the 1,085
+rectangles of Pollux' tables each is off their mean by 1 % (median; at most 13 %). Which one Qhull
+takes (about half go either way) depends on the order in which it met the points, not on the shape
+of the rectangle. We take the mean of both unless told (`Cut`).
 """
 
 from bisect import bisect_left, bisect_right
