@@ -162,22 +162,24 @@ TEXTS: dict[str, str] = {
 def _about_quota(reason: FlavorReason) -> str:
     where = f"for {reason.resource} in flavor {reason.flavor}"
     if reason.code == "InsufficientUnusedQuota":
-        missing = quantity(reason.resource, reason.missing)
+        missing = _bounded(reason.resource, reason.missing)
         return f"insufficient unused quota {where}, {missing} more needed"
-    assumed, needed, capacity = (
-        quantity(reason.resource, amount)
-        for amount in (reason.assumed, reason.needed, reason.capacity)
-    )
+    assumed = _bounded(reason.resource, reason.assumed)
+    needed = quantity(reason.resource, reason.needed)
+    capacity = _bounded(reason.resource, reason.capacity)
     return (
         f"insufficient quota {where}, previously considered podsets requests ({assumed}) "
         f"+ current podset request ({needed}) > maximum capacity ({capacity})"
     )
 
 
+def _bounded(resource: str, amount: int) -> str:
+    """Return an amount of quota, which may be without bound; a request never is."""
+    return "<unlimited>" if amount >= QUOTA_MAX else quantity(resource, amount)
+
+
 def quantity(resource: str, amount: int) -> str:
     """Return an amount as Kubernetes writes it for that resource."""
-    if amount >= QUOTA_MAX:
-        return "<unlimited>"
     if resource == CPU:
         return format_milli(amount)
     in_bytes = resource in (MEMORY, EPHEMERAL_STORAGE) or resource.startswith("hugepages-")
