@@ -72,7 +72,7 @@ class Test(NamedTuple):
     inputs: frozenset[str]
     outputs: Mapping[str, Kind]
     late: frozenset[str] = frozenset()
-    unused: frozenset[str] = frozenset()  # outputs that the source itself never reads
+    unused: frozenset[str] = frozenset()  # outputs that nobody reads, or only say it in words
     both: Mapping[str, str] = {}
     implied: Mapping[str, Json] = {}
     around: frozenset[str] = frozenset()

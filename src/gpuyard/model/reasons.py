@@ -12,6 +12,14 @@ ReasonCode = Literal[
     "Unschedulable",  # no node passes the filters now
     "NoSuchNode",  # no node could pass even if it were empty
     "GangIncomplete",  # some members fit, not all of them at once
+    "WaitingForQuota",  # its queue has the quota, and others hold it
+    "WaitingForPreemptedWorkloads",  # room is made for it
+    "ExceedsMaxQuota",  # its queue will never have that much
+    "NoMatchingFlavor",  # no flavor of its queue suits its pods
+    "TopologyPlacementFailed",  # no domain would hold it, however empty
+    "Misconfigured",  # its queue or namespace does not let it in
+    "Suspended",  # its queue is stopped
+    "PendingEvaluation",  # its turn has not come yet
 ]
 
 

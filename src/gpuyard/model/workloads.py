@@ -82,8 +82,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """What starts together. A larger `effective_priority` goes first, then who is older.
 
     `key` and `queue` are ``namespace/name`` in a cluster, `queue` that of a LocalQueue. `uid` tells
-    a workload from an earlier one of the same name. `replaces` is the key of the elastic workload
-    whose quota it takes over.
+    a workload from an earlier one of the same name. `elastic`: it may grow and shrink while it
+    runs; `replaces` is the key of the workload whose quota it then takes over.
     """
 
     key: str
@@ -96,6 +96,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = ""
     uid: str = ""
     sent_back: tuple[SentBack, ...] = ()
+    elastic: bool = False
     replaces: str = ""
 
     @property

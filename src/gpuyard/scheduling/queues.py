@@ -1,18 +1,19 @@
 """Who holds quota in which queue, and where: the queues' side of what a decision sees.
 
-Quota is counted in trees (`quota`), places in topologies are counted in domains (`Places`, one for
-each flavor that has a topology). A workload that was admitted holds both until it is gone. This
-module keeps the two and the list of holders together, so that a trial takes a workload out or lets
-one in with a single call. Every change has its exact inverse: whoever tries something out puts it
-back (`without`), in any order.
+Quota is counted in trees (`quota`), places in topologies are counted in domains
+(`topology.TopologyCapacity`, one for each flavor that has a topology). Flavors may share nodes:
+what is taken on a host counts in all of them. A workload that was admitted holds both until it is
+gone. This module keeps the two and the list of holders together, so that a trial takes a workload
+out or lets one in with a single call. Every change has its exact inverse: whoever tries something
+out puts it back (`without`), in any order.
 
 What Kueue calls a snapshot of its cache; semantics: Kueue v0.19.2,
 pkg/cache/scheduler/snapshot.go and clusterqueue_snapshot.go (Fits, AddUsage, RemoveUsage).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Literal
 
 from gpuyard.model.queues import (
     Admitted,
@@ -25,21 +26,10 @@ from gpuyard.model.queues import (
 from gpuyard.model.topology import TopologyUsage
 from gpuyard.scheduling import quota
 from gpuyard.scheduling.quota import QuotaNode
+from gpuyard.scheduling.topology import TopologyCapacity
 
 Fit = Literal["fits", "no-quota", "no-place"]
-
-
-class Places(Protocol):
-    """The free places in the domains of one flavor (`topology.TopologyCapacity`)."""
-
-    def use(self, usage: TopologyUsage) -> None:
-        """Take places, whether they are free or not."""
-
-    def release(self, usage: TopologyUsage) -> None:
-        """Undo `use`."""
-
-    def fits(self, usages: Sequence[TopologyUsage]) -> bool:
-        """Tell whether all of `usages` are free together."""
+Inactive = Literal["FlavorNotFound", "Stopped"]
 
 
 class Queues:
@@ -52,9 +42,12 @@ class Queues:
         *,
         flavors: Iterable[ResourceFlavor],
         local_queues: Iterable[LocalQueue] = (),
-        places: Mapping[str, Places] | None = None,
+        places: Mapping[str, TopologyCapacity] | None = None,
     ) -> None:
         """Start with nobody admitted; `places` by flavor.
+
+        A queue that names an unknown flavor is `inactive`, and nobody's quota counts there; so is
+        one that was stopped, and there it still counts.
 
         Raises
         ------
@@ -62,8 +55,15 @@ class Queues:
             where queues, cohorts and flavors contradict each other.
 
         """
-        self.specs = {queue.name: queue for queue in cluster_queues}
         self.flavors = {flavor.name: flavor for flavor in flavors}
+        self.specs: dict[str, ClusterQueue] = {}
+        self.inactive: dict[str, Inactive] = {}
+        for queue in cluster_queues:
+            why = _why_inactive(queue, self.flavors)
+            if why is not None:
+                self.inactive[queue.name] = why
+            if why != "FlavorNotFound":
+                self.specs[queue.name] = queue
         self.tree = quota.build(self.specs.values(), cohorts, flavors=self.flavors)
         self.local_queues = {f"{each.namespace}/{each.name}": each for each in local_queues}
         self.places = dict(places or {})
@@ -126,15 +126,22 @@ class Queues:
         """Count `usage` in `queue`, whether it fits or not."""
         quota.use(self.node(queue), dict(usage.quota))
         for place in usage.places:
-            if place.flavor in self.places:
-                self.places[place.flavor].use(place)
+            for capacity in self._counting(place.flavor):
+                capacity.use(place)
 
     def release(self, queue: str, usage: Usage) -> None:
         """Undo `use`."""
         quota.release(self.node(queue), dict(usage.quota))
         for place in usage.places:
-            if place.flavor in self.places:
-                self.places[place.flavor].release(place)
+            for capacity in self._counting(place.flavor):
+                capacity.release(place)
+
+    def _counting(self, flavor: str) -> list[TopologyCapacity]:
+        """Return where places in `flavor` count."""
+        own = self.places.get(flavor)
+        if own is None or not own.tree.ends_in_hosts:
+            return [] if own is None else [own]
+        return [each for each in self.places.values() if each.tree.ends_in_hosts]
 
     def fits(self, queue: str, usage: Usage) -> Fit:
         """Tell whether `queue` has the quota and the topologies have the places for `usage`."""
@@ -146,3 +153,11 @@ class Queues:
         if all(self.places[flavor].fits(asked) for flavor, asked in by_flavor.items()):
             return "fits"
         return "no-place"
+
+
+def _why_inactive(queue: ClusterQueue, flavors: Mapping[str, ResourceFlavor]) -> Inactive | None:
+    """Return why nothing is admitted to `queue`, `None` where something is."""
+    named = {each.flavor for group in queue.resource_groups for each in group.flavors}
+    if not named <= flavors.keys():
+        return "FlavorNotFound"
+    return None if queue.stop_policy == "None" else "Stopped"

@@ -14,6 +14,7 @@ from pathlib import Path
 from verification.oracles import rows
 from verification.oracles.kueue import (
     admission_fair_sharing,
+    cycles,
     flavors,
     ordering,
     preemption,
@@ -31,9 +32,15 @@ TESTS: dict[tuple[str, str], Test] = {
     **preemption.TESTS,
     **flavors.TESTS,
     **topology.TESTS,
+    **cycles.TESTS,
 }
 
-OUTSIDE: dict[tuple[str, str], Outside] = {**preemption.OUTSIDE, **flavors.OUTSIDE, **topology.OUTSIDE}
+OUTSIDE: dict[tuple[str, str], Outside] = {
+    **preemption.OUTSIDE,
+    **flavors.OUTSIDE,
+    **topology.OUTSIDE,
+    **cycles.OUTSIDE,
+}
 
 
 def read(path: Path) -> Iterator[Json]:
@@ -41,10 +48,23 @@ def read(path: Path) -> Iterator[Json]:
     beside = path.with_name(FIXTURES)
     shared = rows.read(beside) if beside.exists() else ()
     fixtures = {each["test"]: each["fixtures"] for each in shared}
-    for row in rows.read(path):
-        setup = row.get("setup") or {}
-        around = {"now": row.get("now"), **fixtures.get(row["test"], {}), **setup}
-        yield topology.lifted({**row, "around": around})
+    for plain in rows.read(path):
+        own = {"now": plain.get("now"), "gates": _gates(plain)}
+        setup = plain.get("setup") or {}
+        row = {**plain, "around": {**own, **fixtures.get(plain["test"], {}), **setup}}
+        yield cycles.digest(row) if row["test"] in cycles.WHOLE else topology.lifted(row)
+
+
+def _gates(row: Json) -> dict[str, bool]:
+    """Return the feature gates that differ from their default in all variants of a row."""
+    changed = [each.get("gates") or {} for each in row.get("variants") or ()]
+    if not changed:
+        return {}
+    return {
+        name: is_on
+        for name, is_on in changed[0].items()
+        if all(each.get(name) == is_on for each in changed)
+    }
 
 
 KUEUE = Adapter(

@@ -1,8 +1,8 @@
 """Kueue's objects as the model sees them.
 
 One function per kind, each from one object to one struct: `resource_flavor`, `cluster_queue`,
-`cohort`, `local_queue`, `workload` (what it asks for), `admission` (the quota it holds) and
-`admitted` (both). An object comes as JSON, as a decoded mapping, or as one of the structs in
+`cohort`, `local_queue`, `topology`, `workload` (what it asks for), `admission` (the quota it holds)
+and `admitted` (both). An object comes as JSON, as a decoded mapping, or as one of the structs in
 `objects`. Versions v1beta1 and v1beta2 are both read; where the older one has another word, it is
 translated: ``cohort`` is ``cohortName``, the fungibility policies ``Borrow`` and ``Preempt`` are
 ``MayStopSearch``.
@@ -18,6 +18,7 @@ An object that cannot be read raises `DialectError`, one sentence that names the
 """
 
 from gpuyard.dialects.kueue.queues import cluster_queue, cohort, local_queue, resource_flavor
+from gpuyard.dialects.kueue.topology import topology
 from gpuyard.dialects.kueue.workloads import admission, admitted, workload
 from gpuyard.dialects.wire import DialectError
 
@@ -29,5 +30,6 @@ __all__ = [
     "cohort",
     "local_queue",
     "resource_flavor",
+    "topology",
     "workload",
 ]

@@ -1,7 +1,7 @@
 """The fields of Kueue's objects that are read, as they are on the wire."""
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -11,6 +11,7 @@ from gpuyard.model import queues
 
 OlderFungibility = Literal["Borrow", "Preempt", ""]
 Omitted = Literal[""]  # Go leaves out an empty text, or writes it
+Nested = dict[str, Any] | None  # read by `topology`
 Instant = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 
 
@@ -155,6 +156,7 @@ class PodSet(Wire, frozen=True):
     count: int = 1
     template: PodTemplate = PodTemplate()
     min_count: int | None = None
+    topology_request: Nested = None
 
 
 class WorkloadSpec(Wire, frozen=True):
@@ -172,6 +174,7 @@ class PodSetAssignment(Wire, frozen=True):
     flavors: dict[str, str] | None = None
     resource_usage: wire.ResourceList | None = None
     count: int | None = None
+    topology_assignment: Nested = None
 
 
 class Admission(Wire, frozen=True):

@@ -14,10 +14,12 @@ from gpuyard.dialects import wire
 from gpuyard.dialects.core import pod_template
 from gpuyard.dialects.kueue import objects
 from gpuyard.dialects.kueue.parts import amount_of, key_of, name_of, nanoseconds
+from gpuyard.dialects.kueue.topology import topology_assignment, topology_request
 from gpuyard.model import queues, workloads
 from gpuyard.model.resources import Resources
 
 PRIORITY_BOOST = "kueue.x-k8s.io/priority-boost"
+ELASTIC = "kueue.x-k8s.io/elastic-job"
 REPLACEMENT_FOR = "kueue.x-k8s.io/workload-slice-replacement-for"
 
 # condition type, reason → who sent the workload back
@@ -79,6 +81,7 @@ def _workload(read: objects.Workload) -> workloads.Workload:
             for one in _true_conditions(read)
             if (one.type, one.reason) in SENT_BACK
         ),
+        elastic=(read.metadata.annotations or {}).get(ELASTIC) == "true",
         replaces=(read.metadata.annotations or {}).get(REPLACEMENT_FOR, ""),
     )
 
@@ -140,6 +143,7 @@ def _pod_set(read: objects.PodSet, count: int, namespace: str) -> workloads.PodS
             wire.Pod(metadata=wire.decode(wire.ObjectMeta, metadata), spec=read.template.spec)
         ),
         min_count=read.min_count,
+        topology=topology_request(read.topology_request),
     )
 
 
@@ -163,4 +167,5 @@ def _assignment(
         count=min(count, left),
         flavors=tuple(sorted((read.flavors or {}).items())),
         usage=Resources.of(usage),
+        topology=topology_assignment(read.topology_assignment),
     )

@@ -1,0 +1,129 @@
+"""A workload on its way through a round: what its queue offers, and what became of it."""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from gpuyard.model.queues import Admission, Admitted, Usage
+from gpuyard.model.reasons import ReasonCode
+from gpuyard.model.workloads import Workload
+from gpuyard.scheduling.flavors.assignment import FlavorAssignment, ScanPositions
+from gpuyard.scheduling.flavors.scan import ScanStamp
+from gpuyard.scheduling.pending_queue import RequeueReason
+from gpuyard.scheduling.preemption.rules import Target
+
+Outcome = Literal[
+    "admitted",
+    "preempting",  # its victims are told to go; it waits for them
+    "skipped",  # it could, but for somebody before it in the round
+    "waiting",
+    "evicted",  # it held quota, and its failed node has no replacement
+]
+Nominated = Mapping[str, Mapping[str, str]]
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What a queue offers.
+
+    `held` is set where the workload has quota and only seeks places. `tried` says where the search
+    for flavors stopped last time, `stamp` when that was.
+    """
+
+    workload: Workload
+    queue: str
+    held: Admitted | None = None
+    is_preemptor: bool = False
+    tried: ScanPositions | None = None
+    stamp: ScanStamp | None = None
+
+
+class Objection(NamedTuple):
+    """Why a head is not even looked at."""
+
+    requeue: RequeueReason
+    code: ReasonCode
+    message: str
+
+
+class Nomination(NamedTuple):
+    """What a workload would get, who would have to go, and whose quota it would take over."""
+
+    assignment: FlavorAssignment
+    targets: tuple[Target, ...] = ()
+    replaced: str = ""
+
+
+class Entry:
+    """A head with its assignment; changes while the round goes on."""
+
+    def __init__(self, head: Head, nomination: Nomination) -> None:
+        """Start with what nomination found."""
+        self.head = head
+        self.outcome: Outcome = "waiting"
+        self.requeue: RequeueReason = ""
+        self.code: ReasonCode = "PendingEvaluation"
+        self.keeps_position = True
+        self.nominate(nomination)
+
+    def nominate(self, nomination: Nomination) -> None:
+        """Take what nomination found, again."""
+        self.assignment, self.targets, self.replaced = nomination
+        self.message = self.assignment.message()
+
+    @property
+    def workload(self) -> Workload:
+        """The workload."""
+        return self.head.workload
+
+    @property
+    def queue(self) -> str:
+        """Its ClusterQueue."""
+        return self.head.queue
+
+    @property
+    def borrowing(self) -> int:
+        """0 where its own queue has the quota."""
+        return self.assignment.borrowing
+
+    @property
+    def has_quota(self) -> bool:
+        """Whether it only seeks places."""
+        return self.head.held is not None
+
+    @property
+    def is_preemptor(self) -> bool:
+        """Whether room is being made for it."""
+        return self.head.is_preemptor
+
+    @property
+    def usage(self) -> Usage:
+        """What it would take more than it has."""
+        usage = self.assignment.usage
+        return Usage((), usage.places) if self.has_quota else usage
+
+    def victims(self) -> list[str]:
+        """Return the keys of those whose quota it would take."""
+        keys = [target.workload for target in self.targets]
+        return [*keys, self.replaced] if self.replaced else keys
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a round decided about one head.
+
+    `assignment` is what was found, where anybody looked. `admission` is set where it was admitted,
+    `targets` where it makes room; `replaced` is the elastic slice whose quota it took over. `code`
+    and `message` say why it waits; `requeue` and `tried` are for the next time.
+    """
+
+    workload: Workload
+    queue: str
+    outcome: Outcome
+    assignment: FlavorAssignment | None = None
+    admission: Admission | None = None
+    targets: tuple[Target, ...] = ()
+    replaced: str = ""
+    requeue: RequeueReason = ""
+    code: ReasonCode = "PendingEvaluation"
+    message: str = ""
+    tried: ScanPositions | None = None

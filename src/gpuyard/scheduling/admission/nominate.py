@@ -1,0 +1,209 @@
+"""What a workload would get, and who would have to go for it, as things stand.
+
+First all its pods with nobody evicted; then with preemption; then, where it can do with less, fewer
+pods, each number again with and without preemption. Who has to wait for victims seeks its places as
+if they had gone already; who waits and has no victims at all gets places in an empty topology, so
+that they can be kept from others in this round.
+
+Semantics: Kueue v0.19.2, pkg/scheduler/scheduler.go (getAssignments, getInitialAssignments,
+updateAssignmentForTAS).
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from gpuyard.model.queues import Admission, FlavorResource, Usage
+from gpuyard.scheduling.admission.entries import Head, Nominated, Nomination
+from gpuyard.scheduling.admission.rules import AdmissionRules
+from gpuyard.scheduling.flavors import FlavorRequest, assign, partial_admission
+from gpuyard.scheduling.flavors.assignment import FlavorAssignment, quota_needs
+from gpuyard.scheduling.flavors.modes import Mode
+from gpuyard.scheduling.flavors.placing import place_requests, places_used, with_places
+from gpuyard.scheduling.flavors.question import NotPlaced, Question
+from gpuyard.scheduling.flavors.requests import QuotaRequest, of_admitted, of_pending
+from gpuyard.scheduling.flavors.scan import ScanStamp, is_outdated
+from gpuyard.scheduling.flavors.topologies import FlavorTopologies
+from gpuyard.scheduling.preemption.candidates import NOBODY_USED, LocalUsage
+from gpuyard.scheduling.preemption.rules import Demand, Simulation, Target
+from gpuyard.scheduling.preemption.simulate import simulate
+from gpuyard.scheduling.preemption.targets import targets
+from gpuyard.scheduling.queues import Queues
+
+
+class Nominator:
+    """Answers for one state of the queues, which it leaves as it is."""
+
+    def __init__(
+        self,
+        queues: Queues,
+        rules: AdmissionRules,
+        *,
+        now: Callable[[Head], ScanStamp],
+        local_usage: LocalUsage = NOBODY_USED,
+    ) -> None:
+        """Take `now` for the stamp of a search for a head that begins now."""
+        self.queues = queues
+        self.rules = rules
+        self.now = now
+        self.local_usage = local_usage
+
+    def nominate(self, head: Head, nominated: Nominated | None = None) -> Nomination:
+        """Return what `head` would get; with `nominated` only of these flavors."""
+        found = self._with_fewer_pods(head, nominated)
+        return self._with_reserved_places(head, nominated, found)
+
+    # -- how many pods
+
+    def _with_fewer_pods(self, head: Head, nominated: Nominated | None) -> Nomination:
+        """Return the assignment of all pods, or of as many as can be had."""
+        whole = self._try(head, nominated, None)
+        if whole is not None:
+            return whole
+        pod_sets = head.workload.pod_sets
+        if self.rules.flavors.partial_admission and partial_admission.can_shrink(pod_sets):
+            fewer = partial_admission.search(
+                pod_sets, lambda counts: self._try(head, nominated, counts)
+            )
+            if fewer is not None:
+                return fewer
+        return Nomination(self._assign(head, self._request(head, nominated, None)))
+
+    def _try(
+        self, head: Head, nominated: Nominated | None, counts: Sequence[int] | None
+    ) -> Nomination | None:
+        """Return what `counts` pods would get, `None` where that is not possible now."""
+        request = self._request(head, nominated, counts)
+        assignment = self._assign(head, request)
+        replaced = head.workload.replaces if request.replaced is not None else ""
+        if assignment.mode is Mode.FIT:
+            return Nomination(assignment, replaced=replaced)
+        if assignment.mode is Mode.PREEMPT:
+            victims = self._victims(head, request, assignment)
+            if victims:
+                return Nomination(assignment, victims, replaced)
+        return None
+
+    def _request(
+        self, head: Head, nominated: Nominated | None, counts: Sequence[int] | None
+    ) -> FlavorRequest:
+        is_current = (
+            head.tried is not None
+            and head.stamp is not None
+            and not is_outdated(head.stamp, self.now(head), self.rules.flavors)
+        )
+        return FlavorRequest(
+            queue=head.queue,
+            pod_sets=self._asked(head, counts),
+            replaced=self._replaced(head),
+            held=None if head.held is None else head.held.admission,
+            tried=head.tried if is_current and nominated is None else None,
+            nominated=nominated,
+            unhealthy_nodes=() if head.held is None else head.held.unhealthy_nodes,
+            is_elastic=head.workload.elastic,
+        )
+
+    def _asked(self, head: Head, counts: Sequence[int] | None) -> tuple[QuotaRequest, ...]:
+        if head.held is not None:
+            return of_admitted(head.held)
+        return of_pending(head.workload, self.rules.flavors, counts)
+
+    def _replaced(self, head: Head) -> Admission | None:
+        """Return what the elastic slice holds that this workload takes the place of."""
+        if not (self.rules.flavors.elastic_slices and head.workload.replaces):
+            return None
+        slice_ = self.queues.holders[head.queue].get(head.workload.replaces)
+        return None if slice_ is None else slice_.admission
+
+    # -- whose place
+
+    def _assign(self, head: Head, request: FlavorRequest) -> FlavorAssignment:
+        def ask(key: FlavorResource, amount: int, /) -> Simulation:
+            return simulate(
+                self.queues,
+                head.queue,
+                head.workload,
+                key,
+                amount,
+                self.rules.preemption,
+                local_usage=self.local_usage,
+            )
+
+        return assign(
+            self.queues,
+            request,
+            rules=self.rules.flavors,
+            simulate=ask,
+            topologies=self._places(request),
+        )
+
+    def _question(self, request: FlavorRequest) -> Question:
+        places = self._places(request)
+        return Question(self.queues, request, self.rules.flavors, _never, places)
+
+    def _places(self, request: FlavorRequest) -> FlavorTopologies:
+        failed = request.unhealthy_nodes[0] if request.unhealthy_nodes else ""
+        return FlavorTopologies(self.queues.places, self.rules.topology, failed_host=failed)
+
+    def _victims(
+        self, head: Head, request: FlavorRequest, assignment: FlavorAssignment
+    ) -> tuple[Target, ...]:
+        question = self._question(request)
+        wanted, _ = place_requests(question, assignment.pod_sets)
+
+        def places_fit() -> bool:
+            found = question.topologies.place(wanted, empty=False)
+            return not isinstance(found, NotPlaced)
+
+        needs = quota_needs(assignment, request.pod_sets, request.replaced)
+        demand = Demand(
+            workload=head.workload,
+            queue=head.queue,
+            usage=Usage(tuple(sorted(needs.items()))),
+            contested=frozenset(
+                FlavorResource(choice.flavor, resource)
+                for each in assignment.pod_sets
+                for resource, choice in each.choices
+                if choice.mode is Mode.PREEMPT
+            ),
+        )
+        return targets(
+            self.queues,
+            demand,
+            self.rules.preemption,
+            places_fit=places_fit,
+            local_usage=self.local_usage,
+        )
+
+    def _with_reserved_places(
+        self, head: Head, nominated: Nominated | None, found: Nomination
+    ) -> Nomination:
+        """Return the same with the places that a workload will have that waits for others."""
+        assignment = found.assignment
+        is_moving = head.held is not None and bool(head.held.unhealthy_nodes)
+        if (
+            assignment.mode is not Mode.PREEMPT
+            or is_moving
+            or not self.rules.flavors.topology_aware
+        ):
+            return found
+        request = self._request(head, nominated, None)
+        question = self._question(request)
+        is_asked = any(each.topology for each in head.workload.pod_sets)
+        if not (is_asked or question.topology_flavors.issuperset(question.flavors)):
+            return found
+        wanted, pod_sets = place_requests(question, assignment.pod_sets)
+        with self.queues.without_usage(target.workload for target in found.targets):
+            places = question.topologies.place(wanted, empty=not found.targets)
+        if isinstance(places, NotPlaced):
+            return found
+        pod_sets = with_places(pod_sets, places)
+        usage = Usage(assignment.usage.quota, places_used(question, pod_sets, request.held))
+        return found._replace(
+            assignment=msgspec.structs.replace(assignment, pod_sets=pod_sets, usage=usage)
+        )
+
+
+def _never(_key: FlavorResource, _amount: int, /) -> Simulation:
+    """Answer a question that is not asked: flavors are chosen already."""
+    return Simulation(possibility="NoCandidates", borrowing_levels=0)

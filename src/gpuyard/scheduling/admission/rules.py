@@ -1,0 +1,29 @@
+"""What can be chosen about a round: plain data, with the defaults of Kueue v0.19.2."""
+
+import msgspec
+
+from gpuyard.model.topology import TopologyRules
+from gpuyard.scheduling.flavors.rules import FlavorRules
+from gpuyard.scheduling.ordering.between import BetweenRules
+from gpuyard.scheduling.ordering.turns import TurnRules
+from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
+
+
+class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How a round goes.
+
+    `look_again_for_places`: whose places were taken by somebody before it in the round gets a
+    second look (TASRecomputeAssignmentWithinSchedulingCycle). `look_again_on_overlap`: so does who
+    wants a victim that somebody else takes (RecomputeAssignmentUponPreemptionTargetsOverlap).
+    `fail_fast`: whose failed node cannot be replaced at once is evicted instead of waiting on
+    (TASFailedNodeReplacementFailFast).
+    """
+
+    turns: TurnRules = TurnRules()
+    between: BetweenRules = BetweenRules()
+    flavors: FlavorRules = FlavorRules()
+    preemption: QueuePreemptionRules = QueuePreemptionRules()
+    topology: TopologyRules = TopologyRules()
+    look_again_for_places: bool = True
+    look_again_on_overlap: bool = False
+    fail_fast: bool = True
