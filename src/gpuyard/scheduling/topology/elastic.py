@@ -5,10 +5,12 @@ are given up. As many: nothing changes. The leader stays in any case; where ther
 (a group that is new to the workload), it is placed together with the additional workers.
 
 Where pods stand in a domain that is gone there is nothing to keep, and the group is placed afresh.
-That holds for the workers and for their leader; so does, here, a leader without a place beside
-workers that need no more places (Kueue assumes that this cannot be).
+That holds for the workers and for their leader.
 
-Semantics: Kueue v0.19.2, pkg/cache/scheduler/tas_elastic_workloads.go.
+Semantics: Kueue v0.19.2, pkg/cache/scheduler/tas_elastic_workloads.go. Where we differ, on purpose:
+a leader without a place beside workers that need none means a fresh start (Kueue assumes that it
+cannot be), and where a single worker is left, so that either could be the leader, both pod sets
+give up places (there the second keeps all that it had).
 """
 
 from msgspec.structs import replace
@@ -32,6 +34,8 @@ def keep(board: Board, group: Group) -> Placed | Refusal | None:
     missing = group.workers.count - pod_count(before)
     if missing <= 0 and group.leader is not None and leader is None:
         return None
+    if group.leader is not None and leader is not None:
+        leader = truncated(leader, group.leader.count)
     staying = Placed(truncated(before, group.workers.count), leader)
     board.assume(group, staying)
     return staying if missing <= 0 else _grow(board, group, staying, missing)
