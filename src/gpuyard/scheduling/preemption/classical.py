@@ -88,12 +88,12 @@ def search(
         for each in ordered:
             if not is_valid(each, demand.contested, may_borrow=may_borrow):
                 continue
-            trial.take_out(each.candidate)
+            trial.take_out(each.candidate.admitted)
             taken.append(each)
             if trial.fits(may_borrow=may_borrow):
                 return _needed(trial, taken, may_borrow=may_borrow)
         for each in taken:
-            trial.put_back(each.candidate)
+            trial.put_back(each.candidate.admitted)
     return []
 
 

@@ -24,7 +24,7 @@ the rules S2-a and S2-b of its enhancement proposal 1714. `borrow_within_cohort`
 from collections.abc import Container, Iterator
 
 from gpuyard.scheduling import quota
-from gpuyard.scheduling.fair_share import dominant_share, order
+from gpuyard.scheduling.fair_share import dominant_share
 from gpuyard.scheduling.preemption.candidates import (
     NOBODY_USED,
     Candidate,
@@ -40,7 +40,7 @@ from gpuyard.scheduling.preemption.rules import (
     QueuePreemptionRules,
     Target,
 )
-from gpuyard.scheduling.preemption.shares import ShareKey, Tournament
+from gpuyard.scheduling.preemption.shares import ShareKey, Tournament, key_of
 from gpuyard.scheduling.quota import QuotaNode
 
 Taken = dict[str, tuple[Candidate, PreemptionReason]]  # by key, in the order of taking
@@ -132,7 +132,7 @@ def _takes_next(
 ) -> bool:
     """Take the next candidate of `queue`, and tell whether the demand fits now."""
     candidate = tournament.pop(queue)
-    trial.take_out(candidate)
+    trial.take_out(candidate.admitted)
     tournament.changed(queue)
     taken[candidate.key] = candidate, reason
     return trial.fits()
@@ -158,6 +158,6 @@ def share_without(candidate: Candidate, queue: QuotaNode, node: QuotaNode) -> Sh
     """Return the share of `node` if `candidate` left `queue`, which is `node` or below it."""
     usage = dict(candidate.usage.quota)
     quota.release(queue, usage)
-    share = order(dominant_share(node))
+    share = key_of(dominant_share(node))
     quota.use(queue, usage)
     return share

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from gpuyard.model.queues import Usage
+from gpuyard.model.queues import Admitted, Usage
 from gpuyard.scheduling import quota
 from gpuyard.scheduling.preemption.candidates import Candidate
 from gpuyard.scheduling.preemption.rules import Demand
@@ -60,15 +60,15 @@ class Trial:
             self.queues.use(queue, usage)
         self._out.clear()
 
-    def take_out(self, candidate: Candidate) -> None:
-        """Let `candidate` go."""
-        usage = candidate.usage
-        self.queues.release(candidate.queue, usage)
-        self._out[candidate.key] = candidate.queue, usage
+    def take_out(self, admitted: Admitted) -> None:
+        """Let a workload go."""
+        held = admitted.admission.cluster_queue, admitted.admission.usage()
+        self.queues.release(*held)
+        self._out[admitted.workload.key] = held
 
-    def put_back(self, candidate: Candidate) -> None:
+    def put_back(self, admitted: Admitted) -> None:
         """Undo `take_out`."""
-        self.queues.use(*self._out.pop(candidate.key))
+        self.queues.use(*self._out.pop(admitted.workload.key))
 
     def count(self, *, is_counted: bool) -> None:
         """Let the demand count as usage of its queue, or no longer."""
@@ -101,8 +101,8 @@ def fill_back(trial: Trial, taken: list[Candidate], *, may_borrow: bool = True) 
     """
     needed = taken[-1:]
     for candidate in reversed(taken[:-1]):
-        trial.put_back(candidate)
+        trial.put_back(candidate.admitted)
         if not trial.fits(may_borrow=may_borrow):
-            trial.take_out(candidate)
+            trial.take_out(candidate.admitted)
             needed.append(candidate)
     return needed[::-1]

@@ -46,8 +46,9 @@ class QueuePreemptionRules(msgspec.Struct, frozen=True, kw_only=True):
     `turns`: what decides who of two equals came later.
     `by_local_usage`: in a queue with admission fair sharing, workloads of the LocalQueue that has
     used most go first.
-    `revalidate`: ours. After the smallest set was found, each victim outside the queue must still
-    be a legal one, and must not be able to take it back (`scheduling.preemption.legal`).
+    `revalidate`: ours. When all victims are known, each in another queue must still be a legal one.
+    `stable`: ours. Nobody goes for a demand that would stand on less safe quota than he did; with
+    both, no cycle of preemptions is known (`preemption.legal` says what each costs).
     """
 
     fair_sharing: bool = False
@@ -58,6 +59,7 @@ class QueuePreemptionRules(msgspec.Struct, frozen=True, kw_only=True):
     turns: TurnRules = TurnRules()
     by_local_usage: bool = False
     revalidate: bool = False
+    stable: bool = False
 
     def __post_init__(self) -> None:
         """Refuse strategies in an order that Kueue's API does not have."""

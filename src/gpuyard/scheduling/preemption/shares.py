@@ -16,11 +16,14 @@ from collections import deque
 from collections.abc import Iterable
 from fractions import Fraction
 
-from gpuyard.scheduling.fair_share import dominant_share, order
+from gpuyard.scheduling.fair_share import Share, dominant_share, order
 from gpuyard.scheduling.preemption.candidates import Candidate
 from gpuyard.scheduling.quota import QuotaNode
 
-ShareKey = tuple[bool, Fraction]  # as `fair_share.order`; the smaller is served first
+# As `fair_share.order`, the smaller is served first; the float is the fraction, rounded, and spares
+# most comparisons of fractions: rounding keeps the order.
+ShareKey = tuple[bool, float, Fraction]
+LEAST: ShareKey = (False, 0.0, Fraction(0))
 
 
 class Tournament:
@@ -97,7 +100,7 @@ class Tournament:
         known = self._shares.get(node)
         if known is None:
             share = dominant_share(node)
-            known = self._shares[node] = share.is_borrowing, order(share)
+            known = self._shares[node] = share.is_borrowing, key_of(share)
         return known
 
     def _is_out(self, queue: QuotaNode) -> bool:
@@ -106,13 +109,16 @@ class Tournament:
     def _largest(self, cohort: QuotaNode) -> QuotaNode | None:
         """Return the child with the largest share of those that take part."""
         best: QuotaNode | None = None
+        largest = LEAST
         for child in cohort.children:  # cohorts first
             if child in self._out:
                 continue
             if not self._takes_part(child):
                 self._out.add(child)
-            elif best is None or self._goes_before(child, best):
-                best = child
+                continue
+            share = self.share(child)
+            if best is None or share > largest or (share == largest and self._ties(child, best)):
+                best, largest = child, share
         return best
 
     def _takes_part(self, node: QuotaNode) -> bool:
@@ -120,9 +126,13 @@ class Tournament:
             return self._share(node)[0] or node in self._ancestors
         return not self._is_out(node) and (node is self._own or self._share(node)[0])
 
-    def _goes_before(self, child: QuotaNode, best: QuotaNode) -> bool:
-        """Tell whether `child` is taken before `best`, an earlier one among the children."""
-        mine, other = self.share(child), self.share(best)
-        if mine != other or child.is_cohort or best.is_cohort:
-            return mine > other
-        return self.first(child).rank < self.first(best).rank
+    def _ties(self, child: QuotaNode, best: QuotaNode) -> bool:
+        """Tell whether of two with equal shares `child` is taken before `best`."""
+        is_between_queues = not (child.is_cohort or best.is_cohort)
+        return is_between_queues and self.first(child).rank < self.first(best).rank
+
+
+def key_of(share: Share) -> ShareKey:
+    """Return what orders shares."""
+    is_infinite, weighted = order(share)
+    return is_infinite, float(weighted), weighted

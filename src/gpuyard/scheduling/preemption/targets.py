@@ -4,14 +4,20 @@ A demand and the state of the queues go in, victims with reasons come out; nobod
 cannot make room. The state is the same afterwards. Two searches exist, `classical` and `fair`; the
 rules say which. Which victims are possible at all is the policy of the demand's queue.
 
+Where the rules look at victims again (`legal`), those that must not go are no candidates in a new
+search, a limited number of times; then the answer is nobody.
+
 Semantics: Kueue v0.19.2, pkg/scheduler/preemption/preemption.go (GetTargets).
 """
 
 from gpuyard.scheduling.preemption import classical, fair
 from gpuyard.scheduling.preemption.candidates import NOBODY_USED, LocalUsage
+from gpuyard.scheduling.preemption.legal import illegal
 from gpuyard.scheduling.preemption.minimal import PlacesFit, Trial, anywhere
 from gpuyard.scheduling.preemption.rules import Demand, QueuePreemptionRules, Target
 from gpuyard.scheduling.queues import Queues
+
+ROUNDS_MAX = 16  # searches for one demand; in random worlds more than 4 were not seen
 
 
 def targets(
@@ -27,5 +33,15 @@ def targets(
     `places_fit` is asked whether the demand finds its places in topologies, with the victims' free.
     """
     search = fair.search if rules.fair_sharing else classical.search
-    with Trial(queues, demand, places_fit) as trial:
-        return tuple(search(trial, rules, local_usage=local_usage))
+    spared: set[str] = set()
+    for _ in range(ROUNDS_MAX):
+        with Trial(queues, demand, places_fit) as trial:
+            victims = search(trial, rules, spared=spared, local_usage=local_usage)
+        if not (rules.revalidate or rules.stable):
+            return tuple(victims)
+        with Trial(queues, demand) as trial:
+            wrong = illegal(trial, victims, rules)
+        if not wrong:
+            return tuple(victims)
+        spared |= wrong
+    return ()
