@@ -325,6 +325,13 @@ def test_a_member_found_elsewhere_after_it_was_ready_puts_all_back():
     assert put_back_of(yard.hear(Confirmed, node="another")).back_off.reason == "BoundElsewhere"
 
 
+def test_where_a_member_is_found_while_it_leaves_does_not_matter():
+    yard = Yard()
+    yard.hear(MemberFailed, reason="Error")
+    assert yard.hear(Confirmed, node="another") == ()
+    assert yard.member() == "leaving"
+
+
 def test_a_pod_that_somebody_else_sends_while_room_is_made_is_taken_back():
     yard = Yard(victims=frozenset({"u"}))
     order = put_back_of(yard.hear(Confirmed))
