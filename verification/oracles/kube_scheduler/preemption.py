@@ -4,7 +4,7 @@ Victims are compared as the row's own pods, told apart by their keys; of several
 equally good any will do, so the answer is all of them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -222,7 +222,7 @@ def victims_on_domain(row: Row) -> Answers:
     group = core.pod_group(preemptor["podGroup"])
     pods = [core.pending_pod(pod) for pod in preemptor["pods"]]
 
-    def can_start(_: Unit | None) -> bool:
+    def can_start(_: Sequence[Unit]) -> bool:
         room = 0
         for rule in row.case["blockingRules"]:
             here = snapshot.pods_on[snapshot.slot_of[rule["nodeName"]]]

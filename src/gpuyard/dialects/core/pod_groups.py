@@ -9,18 +9,18 @@ Words: k8s.io/api v0.36.3, scheduling/v1alpha2.
 from typing import Literal
 
 from gpuyard.dialects import wire
-from gpuyard.model.pod_groups import Disruption, PodGroup
+from gpuyard.model import pod_groups as words
 
-DISRUPTIONS: dict[str, Disruption] = {"Pod": "pod", "PodGroup": "group"}
+DISRUPTIONS: dict[str, words.Disruption] = {"Pod": "pod", "PodGroup": "group"}
 
 
-def pod_group(source: wire.Source) -> PodGroup:
+def pod_group(source: wire.Source) -> words.PodGroup:
     """Return a PodGroup. Raises DialectError."""
-    read = wire.decode(PodGroupObject, source)
+    read = wire.decode(PodGroup, source)
     spec = read.spec
     constraints = spec.scheduling_constraints
     topology = constraints.topology if constraints else None
-    return PodGroup(
+    return words.PodGroup(
         key=group_key(read.metadata.namespace, read.metadata.name),
         min_count=spec.scheduling_policy.gang.min_count if spec.scheduling_policy.gang else 0,
         priority=spec.priority or 0,
@@ -75,7 +75,7 @@ class PodGroupSpec(wire.Wire, frozen=True):
     priority: int | None = None
 
 
-class PodGroupObject(wire.Wire, frozen=True):
+class PodGroup(wire.Wire, frozen=True):
     """PodGroup."""
 
     metadata: wire.ObjectMeta = wire.ObjectMeta()

@@ -48,6 +48,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     waits_for_victims: bool = False
 
     @property
+    def assignments(self) -> tuple[Assignment, ...]:
+        """Return where the members are that found a place."""
+        return tuple(each.assignment for each in self.members if each.assignment is not None)
+
+    @property
     def bound(self) -> tuple[str, ...]:
         """Return who gets its node now."""
         return tuple(each.pod for each in self.members if self.starts and each.node)
@@ -116,9 +121,8 @@ def verdict(members: Iterable[Member]) -> Outcome:
 
 def keep(snapshot: Snapshot, outcome: Outcome) -> None:
     """Bind the members of an outcome that was tried and undone."""
-    for member in outcome.members:
-        if member.assignment is not None:
-            snapshot.apply(PodBound(member.assignment))
+    for assignment in outcome.assignments:
+        snapshot.apply(PodBound(assignment))
 
 
 def _place(

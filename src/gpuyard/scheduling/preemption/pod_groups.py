@@ -6,15 +6,17 @@ priority leave; if the group can start then, the units come back one by one for 
 can, first those whose loss would break a disruption budget, then the others, in both cases the most
 important first. So no unit is ever partly evicted, and none needlessly.
 
-Whether the group can start is asked of the same function that starts it. It is asked once for each
-unit, which would be costly where thousands run, so the places that the group found last are
-remembered: a unit that comes back to other nodes cannot be in its way, unless the group's pods look
-at pods in other nodes' domains.
+Whether the group can start is asked of the same function that starts it. Asking once for each unit
+would be costly where thousands run, so two shortcuts are taken that change no answer as long as a
+unit that comes back never makes it easier to start. Units come back in batches, twice as many after
+each yes and half as many after each no, so that only a unit that is asked about alone is lost. And
+the places that the group found last are remembered: a unit that comes back to other nodes cannot be
+in its way, unless the group's pods look at pods in other nodes' domains.
 
 Semantics: k8s.io/kubernetes v1.36.3, framework/preemption/podgrouppreemption.go and types.go.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -50,10 +52,14 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Eviction(msgspec.Struct, frozen=True, kw_only=True):
-    """Who has to leave, the most important unit first, and how many units break a budget."""
+    """Who has to leave, the most important unit first, and how many units break a budget.
+
+    `places` are nodes for the pods of the group, which are free once all of them have left.
+    """
 
     units: tuple[Unit, ...]
     pdb_violations: int = 0
+    places: tuple[Assignment, ...] = ()
 
     @property
     def victims(self) -> tuple[Assignment, ...]:
@@ -61,7 +67,7 @@ class Eviction(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(pod for unit in self.units for pod in unit.pods)
 
 
-CanStart = Callable[[Unit | None], bool]
+CanStart = Callable[[Sequence[Unit]], bool]
 
 
 def victims(
@@ -82,8 +88,11 @@ def victims(
     if why_not is not None:
         return why_not
     can_start = _Places(placer, group, pods, standing)
-    found = units(placer.snapshot, groups)
-    return chosen_units(placer.snapshot, group.priority, found, budgets, can_start)
+    running = units(placer.snapshot, groups)
+    found = chosen_units(placer.snapshot, group.priority, running, budgets, can_start)
+    if isinstance(found, Eviction):
+        return msgspec.structs.replace(found, places=can_start.found)
+    return found
 
 
 def refusal(group: PodGroup, pods: Iterable[PendingPod]) -> Refusal | None:
@@ -125,29 +134,46 @@ def chosen_units(
 ) -> Eviction | Refusal:
     """Return which of `running` have to leave for `can_start` to hold.
 
-    `can_start` is asked of the snapshot as it then is, and told which unit came back last.
+    `can_start` is asked of the snapshot as it then is, and told which units came back last.
     """
     leaving = sorted((unit for unit in running if unit.priority < priority), key=importance.of_unit)
     if not leaving:
         return "NoVictims"
+    breaking = disruption.breaking_units([unit.pods for unit in leaving], budgets)
+    turns = sorted(range(len(leaving)), key=lambda index: not breaking[index])
     with snapshot.trial():
         _remove(snapshot, leaving)
-        if not can_start(None):
+        if not can_start(()):
             return "NotEnough"
-        breaking = disruption.breaking_units([unit.pods for unit in leaving], budgets)
-        turns = sorted(range(len(leaving)), key=lambda index: not breaking[index])
-        gone = []
-        for index in turns:
-            unit = leaving[index]
-            for pod in unit.pods:
-                snapshot.apply(PodBound(pod))
-            if not can_start(unit):
-                _remove(snapshot, [unit])
-                gone.append(index)
+        gone = sorted(_not_back(snapshot, leaving, turns, can_start))
     return Eviction(
-        units=tuple(leaving[index] for index in sorted(gone)),
+        units=tuple(leaving[index] for index in gone),
         pdb_violations=sum(breaking[index] for index in gone),
     )
+
+
+def _not_back(
+    snapshot: Snapshot, leaving: Sequence[Unit], turns: Sequence[int], can_start: CanStart
+) -> Iterator[int]:
+    """Let units come back in their turns for as long as the group can start; yield who cannot."""
+    place, size = 0, 1
+    while place < len(turns):
+        batch = [leaving[index] for index in turns[place : place + size]]
+        with snapshot.trial() as trial:
+            for unit in batch:
+                for pod in unit.pods:
+                    snapshot.apply(PodBound(pod))
+            are_back = can_start(batch)
+            if are_back:
+                trial.keep()
+        if are_back:
+            size *= 2
+        elif len(batch) > 1:
+            size = len(batch) // 2
+            continue
+        else:
+            yield turns[place]
+        place += len(batch)
 
 
 class _Places:
@@ -160,20 +186,24 @@ class _Places:
         self._group = group
         self._pods = pods
         self._standing = standing
+        self._templates = tuple(dict.fromkeys(pod.template for pod in pods))
+        self.found: tuple[Assignment, ...] = ()
         self._nodes: frozenset[str] = frozenset()
 
-    def __call__(self, back: Unit | None) -> bool:
-        """Tell whether the group can start, now that `back` has its places again."""
-        if back is not None and not back.nodes & self._nodes and not self._looks_around():
+    def __call__(self, back: Sequence[Unit]) -> bool:
+        """Tell whether the group can start, now that the units `back` have their places again."""
+        are_elsewhere = all(self._nodes.isdisjoint(unit.nodes) for unit in back)
+        if back and are_elsewhere and not self._looks_around():
             return True
         with self._placer.snapshot.trial():
             outcome = start.start(self._placer, self._group, self._pods, standing=self._standing)
         if outcome.starts:
-            self._nodes = frozenset(member.node for member in outcome.members if member.node)
+            self.found = outcome.assignments
+            self._nodes = frozenset(place.node for place in self.found)
         return outcome.starts
 
     def _looks_around(self) -> bool:
-        shapes = (self._placer.snapshot.shape(pod.template) for pod in self._pods)
+        shapes = (self._placer.snapshot.shape(template) for template in self._templates)
         return any(self._placer.depends_on_pods(shape) for shape in shapes)
 
 
