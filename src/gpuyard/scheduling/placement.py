@@ -137,11 +137,11 @@ class Placer:
         slots = np.flatnonzero(row.feasible)
         fleet, request = self.snapshot.fleet, shape.request
         vector = self.snapshot.vector(request)
-        room = (fleet.free[slots][:, vector.needed_columns] // vector.needed).min(axis=1)
+        free = fleet.free[slots][:, vector.needed_columns]
+        left = fleet.device_free[slots]
         if request.devices:
-            left = fleet.device_free[slots] * suffices(self.snapshot, request.devices, slots)
-            room = np.minimum(room, side_by_side(left, request.devices))
-        fits[slots] = np.minimum(room, 1) if shape.constraints.host_ports else room
+            left = left * suffices(self.snapshot, request.devices, slots)
+        fits[slots] = room_in(shape, free, left, vector.needed)
         return fits
 
     def allowed_by_labels(self, shape: Shape) -> BoolArray:
@@ -286,6 +286,18 @@ class Placer:
             rule = SCORES[term.name]
             if rule.reads == reads and rule.concerns(self.snapshot, shape, term):
                 kept[slots] = rule.raw(self.snapshot, shape, term, slots, self.rng)
+
+
+def room_in(shape: Shape, free: IntArray, left: IntArray, needed: IntArray) -> IntArray:
+    """Return how many pods of `shape` fit side by side into what is free, row by row.
+
+    `free` is [row, needed column], `left` [row, device] in milli and 0 where a device will not do.
+    Not above 0 where none fits.
+    """
+    room: IntArray = (free // needed).min(axis=1)
+    if shape.request.devices:
+        room = np.minimum(room, side_by_side(left, shape.request.devices))
+    return np.minimum(room, 1) if shape.constraints.host_ports else room
 
 
 def _ranks_by_rows(policy: Policy) -> bool:
