@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from gpuyard.dialects import kueue
 from gpuyard.model.queues import Admitted, FlavorResource, Usage
+from gpuyard.scheduling.ordering.turns import TurnRules
 from gpuyard.scheduling.preemption import sentences
 from gpuyard.scheduling.preemption.candidates import Candidate, in_order, rank
 from gpuyard.scheduling.preemption.policies import may_preempt
@@ -179,7 +180,7 @@ def message(row: Row) -> Answers:
 
 def priority_parts(row: Row) -> Answers:
     """Answer with the priority that counts, and its parts."""
-    parts = sentences.priority_parts(kueue.workload(_named(row.case["wl"])), _rules(row))
+    parts = sentences.priority_parts(kueue.workload(_named(row.case["wl"])), _rules(row).turns)
     return {
         "wantEffective": parts.effective,
         "wantBase": parts.base,
@@ -237,7 +238,7 @@ def _rules(row: Row) -> QueuePreemptionRules:
     gates = row.case.get("featureGates") or {}
     buffered = gates.get("SchedulerTimestampPreemptionBuffer", False)
     return QueuePreemptionRules(
-        priority_boost=gates.get("PriorityBoost", False),
+        turns=TurnRules(priority_boost=gates.get("PriorityBoost", False)),
         by_local_usage=gates.get("AdmissionFairSharing", False),
         newer_by_ns=TIMESTAMP_BUFFER_NS if buffered else 0,
     )

@@ -25,7 +25,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from gpuyard.model.queues import Admission, Admitted, FlavorResource, Usage
-from gpuyard.scheduling.preemption.policies import PreemptionPolicy, may_preempt, priority
+from gpuyard.scheduling.ordering.turns import priority
+from gpuyard.scheduling.preemption.policies import PreemptionPolicy, may_preempt
 from gpuyard.scheduling.preemption.rules import Demand, QueuePreemptionRules
 from gpuyard.scheduling.queues import Queues
 
@@ -93,7 +94,7 @@ def rank(admitted: Admitted, own_queue: str, rules: QueuePreemptionRules) -> Ran
     return (
         not admitted.evicted,
         admitted.admission.cluster_queue == own_queue,
-        priority(workload, rules),
+        priority(workload, rules.turns),
         reserved_ns is not None,
         -(reserved_ns or 0),
         workload.uid,

@@ -42,8 +42,7 @@ class QueuePreemptionRules(msgspec.Struct, frozen=True, kw_only=True):
     contested takes it back without a look at shares (gate FairSharingPreemptWithinNominal).
     `newer_by_ns`: an equal in the same queue goes only if it came later by more than this (Kueue:
     5 minutes with gate SchedulerTimestampPreemptionBuffer).
-    `priority_boost`: whether a boost counts (gate PriorityBoost).
-    `turns`: what decides who of two equals came later.
+    `turns`: whether a boost counts as priority, and what decides who of two equals came later.
     `by_local_usage`: in a queue with admission fair sharing, workloads of the LocalQueue that has
     used most go first.
     `revalidate`: ours. When all victims are known, each in another queue must still be a legal one.
@@ -55,7 +54,6 @@ class QueuePreemptionRules(msgspec.Struct, frozen=True, kw_only=True):
     strategies: tuple[FairStrategy, ...] = BOTH_STRATEGIES
     reclaim_within_nominal: bool = True
     newer_by_ns: int = 0
-    priority_boost: bool = False
     turns: TurnRules = TurnRules()
     by_local_usage: bool = False
     revalidate: bool = False

@@ -11,8 +11,8 @@ priorityInfo).
 from typing import NamedTuple
 
 from gpuyard.model.workloads import Workload
-from gpuyard.scheduling.preemption.policies import priority
-from gpuyard.scheduling.preemption.rules import PreemptionReason, QueuePreemptionRules
+from gpuyard.scheduling.ordering.turns import TurnRules, priority
+from gpuyard.scheduling.preemption.rules import PreemptionReason
 from gpuyard.scheduling.quota import QuotaNode
 
 UNKNOWN = "UNKNOWN"
@@ -55,7 +55,7 @@ def path(queue: QuotaNode) -> str:
     return "".join(f"/{name}" for name in reversed([node.name for node in queue.to_root()]))
 
 
-def priority_parts(workload: Workload, rules: QueuePreemptionRules) -> PriorityParts:
+def priority_parts(workload: Workload, rules: TurnRules) -> PriorityParts:
     """Return the priority of `workload` and its parts."""
     effective = priority(workload, rules)
     return PriorityParts(effective, workload.priority, effective - workload.priority)
