@@ -49,6 +49,7 @@ def test_enough_members_start_and_the_rest_is_refused():
     outcome, bound, _ = passed(GANG, members(4000, 4000, 4000, 4000), nodes=3)
     assert outcome.starts
     assert outcome.refused == ("m3",)
+    assert [member.passes for member in outcome.members] == [False, False, True, False]
     assert len(bound) == 3
 
 

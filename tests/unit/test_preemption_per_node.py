@@ -33,6 +33,7 @@ def test_only_pods_of_lower_priority_leave():
     pods = [running("low", "n", 4000), running("same", "n", 4000, priority=10)]
     assert victims([node("n")], pods, waiting(cpu=4000)) == {"n": ["low"]}
     assert victims([node("n")], pods, waiting(cpu=5000)) == {}
+    assert per_node.dry_run(cluster([node("n")], pods), waiting(cpu=5000), 0) is None
 
 
 def test_a_smaller_pod_of_lower_priority_stays_where_it_is_not_in_the_way():
@@ -220,6 +221,13 @@ def test_reach_counts_devices_of_the_right_model():
     assert within_reach(snapshot, shape, 10, np.arange(3)).tolist() == [True, False, True]
     two = snapshot.shape(template(0, 2))
     assert not within_reach(snapshot, two, 10, np.arange(3)).any()
+
+
+def test_reach_adds_up_shares_of_one_device():
+    half = template(0, 1, milli=500)
+    pods = [running(name, "a", of=half, devices=(0,)) for name in "xy"]
+    snapshot = cluster([node("a", gpus="A")], pods)
+    assert within_reach(snapshot, snapshot.shape(template(0, 1)), 10, np.array([0])).all()
 
 
 def test_reach_knows_resources_that_nobody_asked_for_before():
