@@ -431,10 +431,12 @@ def report(all_outcomes: Iterable[Outcome]) -> int:
     ours = [one.ratio for one in with_optimum if one.ratio is not None]
     greedy = [one.greedy_ratio for one in with_optimum if one.greedy_ratio is not None]
     for name, ratios in (("ours", ours), ("without exhaustive search", greedy)):
+        known = [ratio for ratio in ratios if np.isfinite(ratio)] or [1.0]
         print(
             f"{name:<26} {_percent(ratio == 1 for ratio in ratios)} optimal   "
-            f"worst {max(ratios, default=1):.4f}   mean {np.mean(ratios or [1]):.6f}   "
-            f"above {RATIO_MAX:.2f}: {sum(ratio > RATIO_MAX for ratio in ratios)}"
+            f"worst {max(known):.4f}   mean {np.mean(known):.6f}   "
+            f"above {RATIO_MAX:.2f}: {sum(ratio > RATIO_MAX for ratio in known)}   "
+            f"no answer: {sum(map(np.isinf, ratios))}"
         )
     print(f"CPU seconds of ours        {sum(one.seconds for one in drawn):.1f}")
     for one in missed[:10]:
