@@ -17,7 +17,9 @@ are left as they are. `scan` tells whether the position of the last search is st
 
 Semantics: Kueue v0.19.2, pkg/scheduler/flavorassigner. Its order of the resources of a request is
 that of a hash of their names, ours is by name: it decides which of several failing resource groups
-is named, nothing else.
+is named, nothing else. Where we differ, on purpose: a pod set that needs no flavor (it asks for
+nothing, or only for what is not counted) fits; there it does not as long as others of its group
+wait for preemption, or the pod sets behind it are left out.
 """
 
 from collections.abc import Sequence
@@ -60,7 +62,7 @@ def assign(
         for index, pod_set in _assign_group(question, members, asked, used).items():
             given[index] = pod_set
             _count(question, pod_set, used)
-        if any(_is_lost(given[index]) for index in members):
+        if any(given[index].mode is Mode.NO_FIT for index in members):
             return _outcome(question, _in_order(given), used)
     pod_sets = _in_order(given)
     if rules.topology_aware and min((each.mode for each in pod_sets), default=Mode.NO_FIT):
@@ -90,11 +92,6 @@ def _in_order(given: dict[int, PodSetFlavors]) -> tuple[PodSetFlavors, ...]:
     return tuple(given[index] for index in sorted(given))
 
 
-def _is_lost(given: PodSetFlavors) -> bool:
-    """Tell whether a pod set that asks for something got no flavor."""
-    return bool(given.requests.amounts) and not given.choices
-
-
 # -- one group of pod sets
 
 
@@ -114,19 +111,19 @@ def _assign_group(
     attempts = Attempts()
     pod_sets = [asked[index].pod_set for index in members]
     found, reasons = _choose(question, pod_sets, together, choices, used, attempts)
-    considered = attempts.by_name()
-    return {
-        index: PodSetFlavors(
+    given: dict[int, PodSetFlavors] = {}
+    for index in members:
+        mine = () if found is None else _for_member(question, asked[index], found)
+        given[index] = PodSetFlavors(
             name=asked[index].pod_set.name,
             count=asked[index].count,
             requests=asked[index].total,
-            choices=_for_member(question, asked[index], found),
-            reasons=reasons,
-            attempts=considered,
+            choices=mine,
+            reasons=reasons if mine or found is None else (),
+            attempts=attempts.by_name(),
             topology=asked[index].topology if question.rules.topology_aware else None,
         )
-        for index in members
-    }
+    return given
 
 
 def _held(asked: QuotaRequest) -> Choices:
@@ -143,8 +140,11 @@ def _choose(
     choices: Choices,
     used: dict[FlavorResource, int],
     attempts: Attempts,
-) -> tuple[Choices, tuple[FlavorReason, ...]]:
-    """Return the choices for all resources of a group of pod sets, or none, and why."""
+) -> tuple[Choices | None, tuple[FlavorReason, ...]]:
+    """Return the choices for all resources of a group of pod sets, and why they are not better.
+
+    Where there is none for a resource, the answer is `None`, and why.
+    """
     requests = together.as_dict()
     reasons: list[FlavorReason] = []
     for resource, amount in requests.items():
@@ -152,7 +152,7 @@ def _choose(
         if group is None:
             if amount == 0 or question.rules.quota_check == "IgnoreUndeclared":
                 continue
-            return {}, (FlavorReason(code="ResourceUnavailable", resource=resource),)
+            return None, (FlavorReason(code="ResourceUnavailable", resource=resource),)
         if resource in choices:
             continue  # decided with another resource of its group
         found = search(
@@ -160,7 +160,7 @@ def _choose(
         )
         attempts.add(found.attempts, resource=resource, group=group)
         if not found.choices:
-            return {}, found.reasons
+            return None, found.reasons
         choices = choices | found.choices
         reasons += found.reasons
     return choices, tuple(reasons)

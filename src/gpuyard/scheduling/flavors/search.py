@@ -8,7 +8,11 @@ The position that is remembered is that of the last flavor looked at, whichever 
 search goes on behind it, or begins anew when that was the last of all.
 
 Semantics: Kueue v0.19.2, pkg/scheduler/flavorassigner/flavorassigner.go (findFlavorForPodSets,
-fitsResourceQuota).
+fitsResourceQuota). Where we differ, on purpose: a position behind the last flavor (the queue has
+lost some since) begins anew; there it finds nothing to object to, and the pod set fits without any
+flavor. A queue may rather preempt than borrow; where then one resource borrows and another one
+needs preemption, the grade is that of borrowing, and there the whole counts as fitting and waits
+for good. Here the mode is that of each resource.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,6 +65,11 @@ class Look(NamedTuple):
     reasons: tuple[FlavorReason, ...]
     no_fit_reason: NoFitReason
 
+    @property
+    def worst(self) -> Prospect:
+        """Return the worst prospect; the grade may be a better one that borrows more."""
+        return min(self.grade.prospect, *(own.prospect for own in self.by_resource.values()))
+
 
 def search(
     question: Question,
@@ -83,7 +92,8 @@ def search(
     attempts: list[Attempt] = []
     best: Look | None = None
     last = START_OVER
-    for last in range(question.first_to_try(names[0], resource), len(group.flavors)):
+    start = question.first_to_try(names[0], resource)
+    for last in range(start if start < len(group.flavors) else 0, len(group.flavors)):
         flavor = group.flavors[last].flavor
         closed = _closed(question, flavor, names, resource)
         if closed is not None:
@@ -105,7 +115,7 @@ def search(
     if best is None:
         return Found({}, tuple(reasons), tuple(attempts))
     index = _remembered(question, last, len(group.flavors))
-    why = () if best.grade.prospect is Prospect.FIT else tuple(reasons)
+    why = () if best.worst is Prospect.FIT else tuple(reasons)
     return Found(_choices(best, index), why, tuple(attempts))
 
 
@@ -263,7 +273,7 @@ def _unfit(flavor: str, reason: FlavorReason) -> Attempt:
 
 
 def _attempt(look: Look) -> Attempt:
-    prospect = look.grade.prospect
+    prospect = look.worst
     return Attempt(
         flavor=look.flavor,
         mode=prospect.mode,
