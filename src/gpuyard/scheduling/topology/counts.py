@@ -101,7 +101,8 @@ def count_leaves(
     """Return what fits on each leaf, and for each that holds no worker the column that is short.
 
     `inside` are the leaves that come into question, and `left` what is left on each of them, with
-    the columns of `worker` and `leader`. `points` are of every leaf.
+    the columns of `worker` and `leader`. `points` are of every leaf, also of those that do not come
+    into question: preferred nodes go first, and then have no room (as in Kueue).
     """
     alone = how_many(left, worker)
     leads = np.zeros(len(left), dtype=np.bool_)
@@ -122,7 +123,7 @@ def count_leaves(
         pods_with_leader=everywhere(beside),
         slices_with_leader=nothing.copy(),
         leaders=everywhere(leads.astype(np.int64)),
-        affinity=everywhere(points[inside]),
+        affinity=points.copy(),
     )
     return counts, alone.limiting[alone.counts == 0]
 

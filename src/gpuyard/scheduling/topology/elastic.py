@@ -52,7 +52,7 @@ def _grow(board: Board, group: Group, staying: Placed, missing: int) -> Placed |
     )
     found = board.place(more)
     if isinstance(found, Refusal):
-        return replace(found, pod_sets=group.names)
+        return replace(found, pod_sets=(group.workers.name,))  # the leader is not in its way
     board.assume(more, found)
     return Placed(
         merged(board.tree, found.workers, staying.workers), staying.leader or found.leader

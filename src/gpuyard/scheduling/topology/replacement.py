@@ -10,8 +10,10 @@ together, and the whole workload has to be placed anew.
 
 Semantics: Kueue v0.19.2, pkg/cache/scheduler/tas_flavor_snapshot.go (findReplacementAssignment,
 requiredReplacementDomain, findIncompleteSliceDomain). One failed host at a time, as there: with two
-the first answer is the refusal above. Where several slices could be the torn one, the first domain
-by name counts (there any).
+the first answer is the refusal above. Where we differ, on purpose: of several slices that could be
+the torn one the first by name counts (there any); pods that asked for slices alone go anywhere
+inside the torn one (there they are refused, "topology level not specified"); and where the level
+is the host's, a host inside wider domains is found (there never, but it should not come to that).
 """
 
 from collections import Counter
