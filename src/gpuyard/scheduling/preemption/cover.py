@@ -34,7 +34,8 @@ Number = TypeVar("Number", np.int64, np.float64)
 
 BUNDLES_MAX = 32  # nodes whose bundle is looked at closely in one round
 AS_GOOD = 1.5  # moves within so much of the best of a round are taken in the same round
-SWAPS_MAX = 16
+SWAPS_MAX = 64
+ROUND_ROWS = 2000  # what a round costs beside its rows, in rows
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -101,7 +102,7 @@ class _Search:
     def _greedy(self, gone: BoolArray, banned: BoolArray, price: FloatArray) -> BoolArray | None:
         gone = gone.copy()
         while True:
-            self.rows_left -= 3 * len(self.freed.who)
+            self.rows_left -= 3 * len(self.freed.who) + ROUND_ROWS
             free, left = self.freed.without(gone)
             room = self.freed.room(free, left)
             missing = self.freed.count - self.freed.elsewhere - int(room.sum())
