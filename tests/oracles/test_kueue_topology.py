@@ -4,8 +4,10 @@ from verification.oracles import runner
 from verification.oracles.kueue import KUEUE, topology
 
 LOST_AN_INPUT = [
-    "non-hostname-leaf topology: prior c.usage must be applied even when aggregatedDomainUsages "
-    "is non-nil empty",
+    (
+        "non-hostname-leaf topology: prior c.usage must be applied even when "
+        "aggregatedDomainUsages is non-nil empty"
+    ),
     "sibling-flavor usage on the shared hostname reduces remaining capacity",
 ]
 
