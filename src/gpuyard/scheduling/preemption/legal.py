@@ -22,9 +22,11 @@ what its queue owns, a larger one of its queue, more important, evicts it and ha
 third takes from the borrower. It costs something: a demand that would borrow does not evict several
 smaller workloads of its queue, if any of them alone would borrow less.
 
-Neither is Kueue's. The first is issue 14543 there (open at v0.19.2); cycles of three or more, also
-over several cohorts and resources, come up in about one of a thousand random worlds with Kueue's
-rules and in none of some hundred thousand with both knobs (tests/property). That is not a proof.
+Neither is Kueue's. The first is its issue 14543 (open at v0.19.2). Cycles of three and more, over
+several cohorts and resources too, come up in about one of a thousand random worlds with Kueue's
+rules. With both knobs none came up in 720,000 worlds with one resource, and 11 in 400,000 with two:
+there a victim may borrow a little of one resource and own what it gives up of the other. So what
+bounds evictions in the end is still the ledger.
 """
 
 from collections.abc import Iterable, Sequence
