@@ -387,6 +387,73 @@ def test_a_holder_of_quota(conditions, reserved_ns, evicted):
     assert (held.reserved_ns, held.evicted) == (reserved_ns, evicted)
 
 
+@pytest.mark.parametrize(
+    ("spec", "status", "expected"),
+    [
+        pytest.param({}, {}, True, id="it has no quota"),
+        pytest.param({"active": True}, {"conditions": []}, True, id="active"),
+        pytest.param({"active": False}, {}, False, id="deactivated"),
+        pytest.param({}, {"admission": {"clusterQueue": "q"}}, False, id="admitted"),
+        pytest.param(
+            {},
+            {"conditions": [{"type": "QuotaReserved", "status": "True"}]},
+            False,
+            id="quota is reserved",
+        ),
+        pytest.param(
+            {},
+            {"conditions": [{"type": "QuotaReserved", "status": "False"}]},
+            True,
+            id="it lost its quota",
+        ),
+        pytest.param(
+            {}, {"conditions": [{"type": "Finished", "status": "True"}]}, False, id="finished"
+        ),
+    ],
+)
+def test_who_waits_for_quota(spec, status, expected):
+    source = {"metadata": {"name": "w"}, "spec": {"podSets": [{}], **spec}, "status": status}
+    assert kueue.is_waiting(source) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        pytest.param({}, (0, False), id="no back-off"),
+        pytest.param(
+            {"requeueState": {"count": 1, "requeueAt": "1970-01-01T00:00:02Z"}},
+            (2 * 10**9, False),
+            id="until an instant",
+        ),
+        pytest.param({"requeueState": {"count": 1}}, (0, False), id="counted, with no end"),
+        pytest.param(
+            {"conditions": [{"type": "Requeued", "status": "False"}]},
+            (0, True),
+            id="until somebody says so",
+        ),
+        pytest.param(
+            {"conditions": [{"type": "Requeued", "status": "True"}]}, (0, False), id="it was said"
+        ),
+    ],
+)
+def test_back_offs(status, expected):
+    read = workload({"metadata": {"name": "w"}, "spec": {"podSets": [{}]}, "status": status})
+    assert (read.not_before_ns, read.held_back) == expected
+
+
+def test_a_queue_whose_local_queues_take_turns_by_usage():
+    scope = {"admissionMode": "UsageBasedAdmissionFairSharing"}
+    read = kueue.cluster_queue({"metadata": {"name": "q"}, "spec": {"admissionScope": scope}})
+    assert read.admission_mode == "UsageBasedAdmissionFairSharing"
+    assert kueue.cluster_queue({"metadata": {"name": "q"}}).admission_mode.startswith("No")
+
+
+def test_a_queue_that_is_being_deleted():
+    gone = {"name": "q", "deletionTimestamp": "2026-01-02T03:04:05Z"}
+    assert kueue.cluster_queue({"metadata": gone}).is_terminating
+    assert not kueue.cluster_queue({"metadata": {"name": "q"}}).is_terminating
+
+
 def test_a_workload_without_quota_is_no_holder():
     assert kueue.admitted(job()) is None
 

@@ -1,5 +1,7 @@
 """Who of a queue is tried next, who is parked, and what wakes them."""
 
+from fractions import Fraction
+
 import pytest
 
 from gpuyard.model.resources import Resources
@@ -110,8 +112,75 @@ def test_flavors_left_to_try_keep_it_active():
 
 def test_its_back_off_keeps_it_parked():
     queue = a_queue(strategy="StrictFIFO")
-    queue.add(a_workload("w"), is_due=False)
-    assert (queue.pop(), list(queue.parked)) == (None, ["w"])
+    queue.add(a_workload("w", not_before_ns=5), now_ns=4)
+    assert (queue.pop(4), list(queue.parked)) == (None, ["w"])
+    assert queue.wake(now_ns=4) == 0
+
+
+def test_its_back_off_ends_by_itself():
+    queue = a_queue()
+    queue.add(a_workload("w", not_before_ns=5), now_ns=4)
+    assert queue.pop(5).key == "w"
+
+
+def test_whoever_is_held_back_comes_when_it_is_said():
+    queue = a_queue()
+    queue.add(a_workload("w", held_back=True), now_ns=4)
+    assert queue.pop(10**18) is None
+    queue.add(a_workload("w"), now_ns=5)
+    assert queue.pop(5).key == "w"
+
+
+def test_a_back_off_that_was_extended_ends_later():
+    queue = a_queue()
+    queue.add(a_workload("w", not_before_ns=5), now_ns=4)
+    queue.add(a_workload("w", not_before_ns=9), now_ns=4)
+    assert (queue.pop(5), queue.pop(9).key) == (None, "w")
+
+
+def test_the_end_of_a_back_off_wakes_nobody_who_is_parked_for_something_else():
+    queue = a_queue()
+    queue.add(a_workload("w", not_before_ns=5), now_ns=4)
+    queue.requeue(queue.pop(5), "NoFit", now_ns=5)
+    assert (queue.pop(6), list(queue.parked)) == (None, ["w"])
+
+
+def test_a_back_off_that_ends_while_its_shape_is_hopeless_keeps_it_parked():
+    queue = a_queue(a_workload("tried"))
+    queue.add(a_workload("w", not_before_ns=5), now_ns=4)
+    queue.requeue(queue.pop(4), "NoFit", why="ExceedsMaxQuota", now_ns=4)
+    assert queue.pop(6) is None
+    assert queue.why_hopeless("w") == "ExceedsMaxQuota"
+    assert queue.why_hopeless("unknown") is None
+
+
+def test_without_a_time_no_back_off_counts():
+    queue = a_queue()
+    queue.add(a_workload("w", held_back=True, not_before_ns=5))
+    assert queue.pop().key == "w"
+
+
+def test_whoever_changed_while_it_was_tried_is_tried_again_as_it_is_now():
+    queue = a_queue(a_workload("w", gpus=9), a_workload("same", gpus=9, at=1))
+    workload = queue.pop()
+    queue.add(a_workload("w", gpus=1))
+    queue.requeue(workload, "NoFit")
+    assert sorted(queue.active) == ["same", "w"]
+    assert queue.active["w"] == a_workload("w", gpus=1)
+
+
+def test_whoever_changed_while_it_was_tried_waits_for_its_back_off():
+    queue = a_queue(a_workload("w"))
+    workload = queue.pop(1)
+    queue.add(a_workload("w", not_before_ns=5), now_ns=1)
+    queue.requeue(workload, "NoFit", now_ns=1)
+    assert (queue.pop(4), queue.pop(5).key) == (None, "w")
+
+
+def test_where_shapes_do_not_matter_each_is_parked_for_itself():
+    queue = a_queue(a_workload("a", at=1), a_workload("b", at=2), shapes_matter=False)
+    queue.requeue(queue.pop(), "NoFit")
+    assert (list(queue.active), queue.hopeless) == (["b"], {})
 
 
 def test_requeueing_twice_changes_nothing():
@@ -209,7 +278,7 @@ def test_deleting_whoever_is_there_or_not():
 
 
 def test_between_local_queues_usage_comes_before_priority():
-    used = {"ml/a": 2.0, "ml/b": 1.0}
+    used = {"ml/a": (False, Fraction(2)), "ml/b": (False, Fraction(1))}
     queue = a_queue(
         a_workload("a", queue="ml/a", priority=9),
         a_workload("b", queue="ml/b"),
@@ -217,7 +286,7 @@ def test_between_local_queues_usage_comes_before_priority():
     )
     assert [workload.key for workload in queue.in_order()] == ["b", "a"]
     assert queue.pop().key == "b"
-    used["ml/a"] = 0.5
+    used["ml/a"] = (False, Fraction(1, 2))
     queue.add(a_workload("b2", queue="ml/b", priority=10))
     assert popped(queue) == ["a", "b2"]
 

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from gpuyard.model.admission_fair_sharing import AdmissionMode
 from gpuyard.model.constraints import Labels, LabelSelector, Taint, Toleration
 from gpuyard.model.resources import NOTHING, Resources
 from gpuyard.model.topology import TopologyAssignment, TopologyUsage
@@ -108,7 +109,11 @@ class QueuePreemption(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClusterQueue(msgspec.Struct, frozen=True, kw_only=True):
-    """A queue with quota. `namespace_selector` of `None` admits from no namespace."""
+    """A queue with quota. `namespace_selector` of `None` admits from no namespace.
+
+    `admission_mode` says whether its LocalQueues take turns by what they have used. One that
+    `is_terminating` is being deleted.
+    """
 
     name: str
     cohort: str = ""
@@ -119,6 +124,8 @@ class ClusterQueue(msgspec.Struct, frozen=True, kw_only=True):
     preemption: QueuePreemption = QueuePreemption()
     stop_policy: StopPolicy = "None"
     fair_weight_nano: int = WEIGHT_ONE_NANO
+    admission_mode: AdmissionMode = "NoAdmissionFairSharing"
+    is_terminating: bool = False
 
 
 class Cohort(msgspec.Struct, frozen=True, kw_only=True):

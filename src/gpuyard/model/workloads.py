@@ -83,7 +83,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     `key` and `queue` are ``namespace/name`` in a cluster, `queue` that of a LocalQueue. `uid` tells
     a workload from an earlier one of the same name. `elastic`: it may grow and shrink while it
-    runs; `replaces` is the key of the workload whose quota it then takes over.
+    runs; `replaces` is the key of the workload whose quota it then takes over. It is not tried
+    before `not_before_ns` (its back-off), nor as long as it is `held_back`.
     """
 
     key: str
@@ -98,6 +99,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     sent_back: tuple[SentBack, ...] = ()
     elastic: bool = False
     replaces: str = ""
+    not_before_ns: int = 0
+    held_back: bool = False
 
     @property
     def effective_priority(self) -> int:

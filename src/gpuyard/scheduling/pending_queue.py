@@ -10,6 +10,9 @@ it started, or somebody else would take what was freed for it.
 Workloads of one shape fit or fail together. When one was parked because nothing fits, all of its
 shape are parked with it, and newcomers of that shape as well, until the queue is woken.
 
+Who changed while it was tried is tried again as it is now. Whoever has a back-off running is parked
+until that ends, and a `pop` after that makes it active.
+
 Between LocalQueues the order can follow what they have used (admission fair sharing): then `usage`
 tells it, and is asked anew each time.
 
@@ -25,6 +28,7 @@ from typing import Literal
 
 from gpuyard.model.queues import QueueingStrategy
 from gpuyard.model.workloads import Workload
+from gpuyard.scheduling.admission_fair_sharing import NO_SHARE, UsageShare
 from gpuyard.scheduling.ordering.turns import Turn, TurnRules, turn
 
 RequeueReason = Literal[
@@ -46,12 +50,19 @@ WHOLE_SHAPE = frozenset({"NoFit", "PreemptionNoCandidates"})
 
 STALE_MAX = 64  # entries of a heap that nobody stands for any more
 
-LocalUsage = Callable[[str], float]
+LocalUsage = Callable[[str], UsageShare]
 
 
-def no_usage(_: str) -> float:
+def no_usage(_: str) -> UsageShare:
     """Say that all LocalQueues have used the same."""
-    return 0.0
+    return NO_SHARE
+
+
+def is_due(workload: Workload, now_ns: int | None) -> bool:
+    """Tell whether no back-off keeps `workload` from being tried; without a time none does."""
+    if now_ns is None:
+        return True
+    return not workload.held_back and workload.not_before_ns <= now_ns
 
 
 def shape_of(workload: Workload) -> Hashable:
@@ -78,6 +89,9 @@ class PendingQueue:
         self.active: dict[str, Workload] = {}
         self.parked: dict[str, Workload] = {}
         self.inflight: str | None = None
+        self._handed_out: Workload | None = None
+        self._newer: Workload | None = None  # the one in flight, as it is by now
+        self._back_offs: list[tuple[int, str]] = []  # ends; old entries stay in
         self.preemptor: Workload | None = None  # whoever makes room now, as it was when it began
         self.hopeless: dict[Hashable, str] = {}  # shape → why it was parked as a whole
         self._turns: dict[str, Turn] = {}
@@ -89,21 +103,25 @@ class PendingQueue:
     def __len__(self) -> int:
         return len(self.active) + len(self.parked) + (self.inflight is not None)
 
-    def add(self, workload: Workload, *, is_due: bool = True) -> None:
-        """Take in a new workload, or a known one that changed; not `is_due`: its back-off runs.
+    def add(self, workload: Workload, *, now_ns: int | None = None) -> None:
+        """Take in a new workload, or a known one that changed; without `now_ns` no back-off counts.
 
         A parked workload becomes active when it changed in anything that decides whether it fits or
-        when its turn is. The one that is being tried is left alone: `requeue` brings the new one.
+        when its turn is. The one that is being tried is left alone until it comes back.
         """
         key = workload.key
         if key == self.inflight:
+            self._newer = workload
             return
         known = self.parked.get(key)
         if known is not None and known == workload:
             return
         self.parked.pop(key, None)
-        is_new = key not in self.active
-        if is_new and not (is_due and not self._is_hopeless(workload)):
+        if key in self.active:
+            self._activate(workload)
+        elif not is_due(workload, now_ns):
+            self._back_off(workload)
+        elif self._is_hopeless(workload):
             self.parked[key] = workload
         else:
             self._activate(workload)
@@ -113,15 +131,19 @@ class PendingQueue:
         self.parked.pop(key, None)
         self._deactivate(key)
         if key == self.inflight:
-            self.inflight = None
+            self._land()
         if self._is_preemptor(key):
             self.preemptor = None
 
-    def pop(self) -> Workload | None:
+    def pop(self, now_ns: int | None = None) -> Workload | None:
         """Hand out the workload whose turn it is, `None` where nobody is active."""
         self._pops += 1
+        self._end_back_offs(now_ns)
+        self._land()
         self.inflight = self._first()
-        return None if self.inflight is None else self._deactivate(self.inflight)
+        if self.inflight is not None:
+            self._handed_out = self._deactivate(self.inflight)
+        return self._handed_out
 
     def requeue(
         self,
@@ -129,7 +151,7 @@ class PendingQueue:
         reason: RequeueReason,
         *,
         why: str = "",
-        is_due: bool = True,
+        now_ns: int | None = None,
         more_to_try: bool = False,
     ) -> bool:
         """Take back a workload that did not start; return whether it was not in the queue already.
@@ -140,26 +162,45 @@ class PendingQueue:
         key = workload.key
         if reason in MAKES_ROOM:
             self.preemptor = workload
+        has_changed = False
         if key == self.inflight:
-            self.inflight = None
+            tried, workload = self._handed_out, self._newer or workload
+            has_changed = tried != workload
+            self._land()
         was_parked = key in self.parked
-        if is_due and (self._at_once(reason) or self._woken_at >= self._pops or more_to_try):
+        is_retried = self._at_once(reason) or has_changed or more_to_try
+        if is_due(workload, now_ns) and (is_retried or self._woken_at >= self._pops):
             if key in self.active:
                 return False
             self._activate(self.parked.pop(key, workload))
             return True
         if was_parked or key in self.active:
             return False
-        self.parked[key] = workload
-        if reason in WHOLE_SHAPE and self.shapes_matter and self.strategy == "BestEffortFIFO":
-            self._park_shape(shape_of(workload), why)
+        if is_due(workload, now_ns):
+            self.parked[key] = workload
+        else:
+            self._back_off(workload)
+        if reason in WHOLE_SHAPE and not has_changed and self.strategy == "BestEffortFIFO":
+            self.park_shape(shape_of(workload), why)
         return True
 
-    def wake(self, may_be_tried: Callable[[Workload], bool] = lambda _: True) -> int:
-        """Make all parked workloads active for which `may_be_tried`; return how many."""
+    def wake(
+        self,
+        may_be_tried: Callable[[Workload], bool] = lambda _: True,
+        *,
+        now_ns: int | None = None,
+    ) -> int:
+        """Make all parked workloads active for which `may_be_tried`; return how many.
+
+        Those stay parked whose back-off runs.
+        """
         self._woken_at = self._pops
         self.hopeless.clear()
-        woken = [workload for workload in self.parked.values() if may_be_tried(workload)]
+        woken = [
+            workload
+            for workload in self.parked.values()
+            if is_due(workload, now_ns) and may_be_tried(workload)
+        ]
         for workload in woken:
             del self.parked[workload.key]
             self._activate(workload)
@@ -174,6 +215,27 @@ class PendingQueue:
         """Tell whether room is being made for this workload, as it is."""
         return workload == self.preemptor
 
+    def park_shape(self, shape: Hashable, why: str = "") -> int:
+        """Park all of a shape until the queue is woken, newcomers too; return how many were active.
+
+        Nothing happens where shapes do not matter.
+        """
+        if not self.shapes_matter:
+            return 0
+        self.hopeless[shape] = why
+        keys = tuple(self._by_shape.get(shape, ()))
+        for key in keys:
+            self.parked[key] = self.active[key]
+            self._deactivate(key)
+        return len(keys)
+
+    def why_hopeless(self, key: str) -> str | None:
+        """Return why a workload is parked with all of its shape, `None` where it is not."""
+        workload = self.parked.get(key)
+        if workload is None or not self._is_hopeless(workload):
+            return None
+        return self.hopeless[shape_of(workload)]
+
     def _is_preemptor(self, key: str) -> bool:
         return self.preemptor is not None and self.preemptor.key == key
 
@@ -187,13 +249,26 @@ class PendingQueue:
             return False
         return shape_of(workload) in self.hopeless
 
-    def _park_shape(self, shape: Hashable, why: str) -> None:
-        self.hopeless[shape] = why
-        for key in tuple(self._by_shape.get(shape, ())):
-            self.parked[key] = self.active[key]
-            self._deactivate(key)
+    def _land(self) -> None:
+        """Note that nobody is being tried any more."""
+        self.inflight = self._handed_out = self._newer = None
 
-    def _place(self, workload: Workload) -> tuple[float, bool, Turn]:
+    def _back_off(self, workload: Workload) -> None:
+        """Park a workload until its back-off ends; who is held back comes by `add`."""
+        self.parked[workload.key] = workload
+        if not workload.held_back:
+            heapq.heappush(self._back_offs, (workload.not_before_ns, workload.key))
+
+    def _end_back_offs(self, now_ns: int | None) -> None:
+        while now_ns is not None and self._back_offs and self._back_offs[0][0] <= now_ns:
+            ended_ns, key = heapq.heappop(self._back_offs)
+            workload = self.parked.get(key)
+            if workload is None or workload.not_before_ns != ended_ns or workload.held_back:
+                continue
+            if not self._is_hopeless(workload):
+                self._activate(self.parked.pop(key))
+
+    def _place(self, workload: Workload) -> tuple[UsageShare, bool, Turn]:
         return (
             self.usage(workload.queue),
             not self._is_sticky(workload.key),

@@ -8,6 +8,7 @@ import msgspec
 from gpuyard.dialects import wire
 from gpuyard.dialects.wire import Wire
 from gpuyard.model import queues
+from gpuyard.model.admission_fair_sharing import AdmissionMode
 
 OlderFungibility = Literal["Borrow", "Preempt", ""]
 Omitted = Literal[""]  # Go leaves out an empty text, or writes it
@@ -83,6 +84,12 @@ class FairSharing(Wire, frozen=True):
     weight: wire.Quantity | None = None
 
 
+class AdmissionScope(Wire, frozen=True):
+    """AdmissionScope."""
+
+    admission_mode: AdmissionMode | Omitted = ""
+
+
 class ClusterQueueSpec(Wire, frozen=True):
     """ClusterQueueSpec; `cohort` is the word of v1beta1."""
 
@@ -95,6 +102,7 @@ class ClusterQueueSpec(Wire, frozen=True):
     preemption: Preemption | None = None
     stop_policy: queues.StopPolicy | Omitted | None = None
     fair_sharing: FairSharing | None = None
+    admission_scope: AdmissionScope | None = None
 
 
 class ClusterQueue(Wire, frozen=True):
@@ -165,6 +173,7 @@ class WorkloadSpec(Wire, frozen=True):
     pod_sets: list[PodSet] | None = None
     queue_name: str = ""
     priority: int | None = None
+    active: bool | None = None
 
 
 class PodSetAssignment(Wire, frozen=True):
@@ -206,6 +215,12 @@ class UnhealthyNode(Wire, frozen=True):
     name: str
 
 
+class RequeueState(Wire, frozen=True):
+    """RequeueState."""
+
+    requeue_at: Instant | None = None
+
+
 class WorkloadStatus(Wire, frozen=True):
     """WorkloadStatus."""
 
@@ -213,6 +228,7 @@ class WorkloadStatus(Wire, frozen=True):
     conditions: list[Condition] | None = None
     reclaimable_pods: list[ReclaimablePod] | None = None
     unhealthy_nodes: list[UnhealthyNode] | None = None
+    requeue_state: RequeueState | None = None
 
 
 class Workload(Wire, frozen=True):

@@ -39,6 +39,9 @@ def cluster_queue(source: wire.Source) -> queues.ClusterQueue:
         preemption=_preemption(spec.preemption or objects.Preemption()),
         stop_policy=spec.stop_policy or "None",
         fair_weight_nano=weight_nano(spec.fair_sharing, place),
+        admission_mode=(spec.admission_scope or objects.AdmissionScope()).admission_mode
+        or "NoAdmissionFairSharing",
+        is_terminating=read.metadata.deletion_timestamp is not None,
     )
 
 

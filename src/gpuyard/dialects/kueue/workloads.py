@@ -1,7 +1,8 @@
 """Workloads: what they ask for, and the quota they hold.
 
 A PodSet's topology request and an admission's topology assignment are read by `topology`. Of the
-conditions only those are read that change a turn: quota reserved since when, evicted, sent back.
+conditions only those are read that change a turn: quota reserved since when, evicted, sent back,
+requeued. Whom a controller told to wait (Requeued is false) is held back until it says otherwise.
 
 Pods that a workload has given back (``reclaimablePods``) no longer count. Kueue divides the usage
 of a pod set by its pods, rounding down, and multiplies with those that are left.
@@ -36,6 +37,17 @@ def workload(source: wire.Source) -> workloads.Workload:
     Raises DialectError.
     """
     return _workload(wire.decode(objects.Workload, source))
+
+
+def is_waiting(source: wire.Source) -> bool:
+    """Tell whether a Workload wants quota: it has none, did not finish and is active.
+
+    Raises DialectError.
+    """
+    read = wire.decode(objects.Workload, source)
+    holds = read.status is not None and read.status.admission is not None
+    over = {one.type for one in _true_conditions(read)} & {"Finished", "QuotaReserved"}
+    return not (holds or over or read.spec.active is False)
 
 
 def admission(source: wire.Source) -> queues.Admission | None:
@@ -83,6 +95,8 @@ def _workload(read: objects.Workload) -> workloads.Workload:
         ),
         elastic=(read.metadata.annotations or {}).get(ELASTIC) == "true",
         replaces=(read.metadata.annotations or {}).get(REPLACEMENT_FOR, ""),
+        not_before_ns=_requeue_at_ns(read),
+        held_back=any((one.type, one.status) == ("Requeued", "False") for one in _conditions(read)),
     )
 
 
@@ -95,9 +109,18 @@ def _boost(metadata: objects.WorkloadMeta) -> int:
     return boost if -(2**31) <= boost < 2**31 else 0
 
 
+def _requeue_at_ns(read: objects.Workload) -> int:
+    """Return when its back-off ends, 0 where none runs."""
+    state = read.status.requeue_state if read.status else None
+    return 0 if state is None or state.requeue_at is None else nanoseconds(state.requeue_at)
+
+
+def _conditions(read: objects.Workload) -> list[objects.Condition]:
+    return (read.status.conditions if read.status else None) or []
+
+
 def _true_conditions(read: objects.Workload) -> list[objects.Condition]:
-    conditions = (read.status.conditions if read.status else None) or ()
-    return [one for one in conditions if one.status == "True"]
+    return [one for one in _conditions(read) if one.status == "True"]
 
 
 def _since(read: objects.Workload, condition: str) -> int | None:
