@@ -7,8 +7,13 @@ gone. This module keeps the two and the list of holders together, so that a tria
 out or lets one in with a single call. Every change has its exact inverse: whoever tries something
 out puts it back (`without`), in any order.
 
+A queue may be *inactive*: nobody is admitted there. Its quota still counts in its tree, and so does
+what its holders use. Only where Cohorts are their own ancestors there is no tree: these Cohorts and
+the queues below them are left out (not in `specs`), and nobody else is disturbed.
+
 What Kueue calls a snapshot of its cache; semantics: Kueue v0.19.2,
-pkg/cache/scheduler/snapshot.go and clusterqueue_snapshot.go (Fits, AddUsage, RemoveUsage).
+pkg/cache/scheduler/snapshot.go, clusterqueue_snapshot.go (Fits, AddUsage, RemoveUsage) and
+clusterqueue.go (inactiveReason).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +34,7 @@ from gpuyard.scheduling.quota import QuotaNode
 from gpuyard.scheduling.topology import TopologyCapacity
 
 Fit = Literal["fits", "no-quota", "no-place"]
-Inactive = Literal["FlavorNotFound", "Stopped"]
+Inactive = Literal["CohortCycle", "FlavorNotFound", "Stopped", "Terminating", "TopologyNotFound"]
 
 
 class Queues:
@@ -43,11 +48,12 @@ class Queues:
         flavors: Iterable[ResourceFlavor],
         local_queues: Iterable[LocalQueue] = (),
         places: Mapping[str, TopologyCapacity] | None = None,
+        topologies: Iterable[str] | None = None,
     ) -> None:
         """Start with nobody admitted; `places` by flavor.
 
-        A queue that names an unknown flavor is `inactive`, and nobody's quota counts there; so is
-        one that was stopped, and there it still counts.
+        `topologies` are the names of those that exist; a queue with a flavor of another one is
+        inactive. `None`: nobody looks.
 
         Raises
         ------
@@ -56,19 +62,25 @@ class Queues:
 
         """
         self.flavors = {flavor.name: flavor for flavor in flavors}
-        self.specs: dict[str, ClusterQueue] = {}
-        self.inactive: dict[str, Inactive] = {}
-        for queue in cluster_queues:
-            why = _why_inactive(queue, self.flavors)
-            if why is not None:
-                self.inactive[queue.name] = why
-            if why != "FlavorNotFound":
-                self.specs[queue.name] = queue
-        self.tree = quota.build(self.specs.values(), cohorts, flavors=self.flavors)
+        groups = list(cohorts)
+        self.cohorts = {cohort.name: cohort for cohort in groups}
+        self.endless = _without_root(self.cohorts)
+        self.topologies = None if topologies is None else frozenset(topologies)
+        everyone = list(cluster_queues)
+        self.inactive: dict[str, tuple[Inactive, ...]] = {
+            queue.name: why for queue in everyone if (why := tuple(self._why_inactive(queue)))
+        }
+        in_trees = [queue for queue in everyone if queue.cohort not in self.endless]
+        rooted = [cohort for cohort in groups if cohort.name not in self.endless]
+        self.specs: dict[str, ClusterQueue] = {queue.name: queue for queue in in_trees}
+        members: list[ClusterQueue | Cohort] = [*in_trees, *rooted]
+        named = {flavor for spec in members for flavor in _flavors_of(spec)}
+        self.tree = quota.build(in_trees, rooted, flavors=named | self.flavors.keys())
         self.local_queues = {f"{each.namespace}/{each.name}": each for each in local_queues}
         self.places = dict(places or {})
         self.admitted: dict[str, Admitted] = {}
         self.holders: dict[str, dict[str, Admitted]] = {name: {} for name in self.specs}
+        self.displaced: dict[str, Admitted] = {}  # of the admitted, who seeks another place
 
     def node(self, queue: str) -> QuotaNode:
         """Return the leaf of a ClusterQueue."""
@@ -78,6 +90,8 @@ class Queues:
         """Count a workload that holds quota, whether it fits or not."""
         queue, key = admitted.admission.cluster_queue, admitted.workload.key
         self.admitted[key] = self.holders[queue][key] = admitted
+        if admitted.unhealthy_nodes and not admitted.evicted:
+            self.displaced[key] = admitted
         self.use(queue, admitted.admission.usage())
 
     def remove(self, key: str) -> Admitted:
@@ -85,6 +99,7 @@ class Queues:
         admitted = self.admitted.pop(key)
         queue = admitted.admission.cluster_queue
         del self.holders[queue][key]
+        self.displaced.pop(key, None)
         self.release(queue, admitted.admission.usage())
         return admitted
 
@@ -154,10 +169,41 @@ class Queues:
             return "fits"
         return "no-place"
 
+    def _why_inactive(self, queue: ClusterQueue) -> Iterator[Inactive]:
+        """Yield why nothing is admitted to `queue`, what counts most first."""
+        named = _flavors_of(queue)
+        if queue.is_terminating:
+            yield "Terminating"
+        if queue.stop_policy != "None":
+            yield "Stopped"
+        if queue.cohort in self.endless:
+            yield "CohortCycle"
+        if not named <= self.flavors.keys():
+            yield "FlavorNotFound"
+        if any(self.lacks_topology(flavor) for flavor in named):
+            yield "TopologyNotFound"
 
-def _why_inactive(queue: ClusterQueue, flavors: Mapping[str, ResourceFlavor]) -> Inactive | None:
-    """Return why nothing is admitted to `queue`, `None` where something is."""
-    named = {each.flavor for group in queue.resource_groups for each in group.flavors}
-    if not named <= flavors.keys():
-        return "FlavorNotFound"
-    return None if queue.stop_policy == "None" else "Stopped"
+    def lacks_topology(self, flavor: str) -> bool:
+        """Tell whether a flavor names a topology that does not exist."""
+        known = self.flavors.get(flavor)
+        if known is None or not known.topology or self.topologies is None:
+            return False
+        return known.topology not in self.topologies
+
+
+def _flavors_of(spec: ClusterQueue | Cohort) -> set[str]:
+    return {each.flavor for group in spec.resource_groups for each in group.flavors}
+
+
+def _without_root(cohorts: Mapping[str, Cohort]) -> frozenset[str]:
+    """Return the cohorts that are their own ancestors, and those below them."""
+    endless: set[str] = set()
+    rooted: set[str] = set()
+    for start in cohorts:
+        path: dict[str, None] = {}
+        name = start
+        while name in cohorts and not (name in path or name in endless or name in rooted):
+            path[name] = None
+            name = cohorts[name].parent
+        (endless if name in path or name in endless else rooted).update(path)
+    return frozenset(endless)

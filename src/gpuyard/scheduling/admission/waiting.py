@@ -1,6 +1,7 @@
 """Everybody who waits, queue by queue, and what is remembered of their tries.
 
-A workload comes in through the LocalQueue that it names and waits in that one's ClusterQueue. A
+A workload comes in through the LocalQueue that it names and waits in that one's ClusterQueue; where
+either is missing or the LocalQueue was stopped it is *homeless* until they are there (`follow`). A
 round takes the head of every queue (`heads`) and gives back who did not start (`take_back`). When
 something happened that could help (a workload ended, quota or nodes came), `wake` lets everybody
 in the tree of that queue be tried again: what one queue gives back, any other in it may borrow.
@@ -9,19 +10,35 @@ Nobody is tried in a queue that is inactive.
 Who has quota and seeks another place, because a node failed, is offered in every round, beside the
 head of his queue.
 
+A round costs what its heads cost: who is parked, who holds quota and who is homeless is not looked
+at. A change of the queues themselves looks at everybody once.
+
 Semantics: Kueue v0.19.2, pkg/cache/queue/manager.go and inadmissible_workloads.go.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
 
 from gpuyard.model.workloads import Workload
 from gpuyard.scheduling.admission.entries import Head, Verdict
 from gpuyard.scheduling.admission.rules import AdmissionRules
+from gpuyard.scheduling.admission_fair_sharing import NO_SHARE, UsageShare
 from gpuyard.scheduling.flavors.assignment import ScanPositions
 from gpuyard.scheduling.flavors.scan import ScanStamp, has_more
-from gpuyard.scheduling.pending_queue import LocalUsage, PendingQueue, no_usage, shape_of
+from gpuyard.scheduling.pending_queue import PendingQueue, RequeueReason, no_usage, shape_of
 from gpuyard.scheduling.queues import Queues
-from gpuyard.scheduling.quota import QuotaNode
+
+HomelessReason = Literal["ClusterQueueNotFound", "LocalQueueNotFound", "LocalQueueStopped"]
+Shares = Mapping[str, UsageShare]  # of LocalQueues, by key
+
+NO_SHARES: Shares = {}
+
+
+class Homeless(NamedTuple):
+    """A workload that waits in no queue."""
+
+    workload: Workload
+    why: HomelessReason
 
 
 class Waiting:
@@ -32,94 +49,173 @@ class Waiting:
         queues: Queues,
         rules: AdmissionRules,
         *,
-        usage: LocalUsage = no_usage,
         may_enter: Callable[[str, Workload], bool] = lambda *_: True,
     ) -> None:
         """Start with nobody; `may_enter` tells whether a queue admits from a workload's namespace.
 
-        `usage` of a LocalQueue comes before priority between the LocalQueues of one queue.
+        `shares` of LocalQueues come before priority where a ClusterQueue has admission fair
+        sharing; set them before a round.
         """
-        self.queues = queues
         self.rules = rules
         self.may_enter = may_enter
         self.round = 0
-        self.pending = {
-            name: PendingQueue(spec.queueing_strategy, rules.turns, usage=usage)
-            for name, spec in queues.specs.items()
-        }
-        for name in queues.inactive.keys() - queues.specs.keys():
-            self.pending[name] = PendingQueue("BestEffortFIFO", rules.turns)
+        self.shares = NO_SHARES
+        self.pending: dict[str, PendingQueue] = {}
+        self.homeless: dict[str, Homeless] = {}
         self._queue_of: dict[str, str] = {}
         self._tried: dict[str, tuple[ScanPositions, ScanStamp]] = {}
-        self._root = {name: list(queues.node(name).to_root())[-1] for name in queues.specs}
-        self._trees: dict[QuotaNode, list[str]] = {}
+        self._generation: dict[str, int] = {}  # how often a tree may have gained, by its root
+        self._set_queues(queues)
+
+    # -- the queues
+
+    def follow(self, queues: Queues, *, now_ns: int | None = None) -> None:
+        """Go on with queues that were changed, between two rounds; everybody is tried again.
+
+        Whoever finds a queue now enters it, and whoever's queue is gone becomes homeless.
+        """
+        before = self.queues
+        self._set_queues(queues)
+        for workload in self._misplaced():
+            self.add(workload, now_ns=now_ns)
+        for root, members in self._trees.items():
+            if any(_has_changed(name, before, queues) for name in members):
+                self._generation[root] += 1
+            for name in members:
+                self._wake(name, now_ns)
+
+    def _set_queues(self, queues: Queues) -> None:
+        self.queues = queues
+        for name in queues.specs.keys() | queues.inactive.keys():
+            spec = queues.specs.get(name)
+            strategy = spec.queueing_strategy if spec else "BestEffortFIFO"
+            if name not in self.pending:
+                self.pending[name] = PendingQueue(strategy, self.rules.turns)
+            shared = spec is not None and spec.admission_mode == "UsageBasedAdmissionFairSharing"
+            self.pending[name].usage = self._share if shared else no_usage
+            self.pending[name].strategy = strategy
+        roots = {name: list(queues.node(name).to_root())[-1] for name in queues.specs}
+        self._root = {name: repr(root) for name, root in roots.items()}
+        self._trees: dict[str, list[str]] = {}
         for name, root in self._root.items():
             self._trees.setdefault(root, []).append(name)
-        self._generation = dict.fromkeys(self._trees, 0)  # how often a tree may have gained
+            self._generation.setdefault(root, 0)
 
-    def add(self, workload: Workload, *, is_due: bool = True) -> str | None:
-        """Take in a new or changed workload; return its ClusterQueue, `None` where it has none."""
+    def _share(self, local_queue: str) -> UsageShare:
+        return self.shares.get(local_queue, NO_SHARE)
+
+    def _misplaced(self) -> list[Workload]:
+        """Take out all who wait where they no longer belong; forget queues that are gone."""
+        found = [each.workload for each in self.homeless.values()]
+        for name, pending in tuple(self.pending.items()):
+            found += [each for each in pending.in_order() if self._home(each) != name]
+            if name not in self.queues.specs and name not in self.queues.inactive:
+                del self.pending[name]
+        return found
+
+    def _home(self, workload: Workload) -> str | Homeless:
+        """Return the ClusterQueue in which `workload` waits, or why there is none."""
         local_queue = self.queues.local_queues.get(workload.queue)
-        name = local_queue.cluster_queue if local_queue else None
-        before = self._queue_of.get(workload.key)
-        if before is not None and before != name:
-            self.delete(workload.key)
-        if name is None or name not in self.pending:
+        if local_queue is None:
+            return Homeless(workload, "LocalQueueNotFound")
+        if local_queue.stop_policy != "None":
+            return Homeless(workload, "LocalQueueStopped")
+        if local_queue.cluster_queue not in self.pending:
+            return Homeless(workload, "ClusterQueueNotFound")
+        return local_queue.cluster_queue
+
+    # -- who comes and goes
+
+    def add(self, workload: Workload, *, now_ns: int | None = None) -> str | None:
+        """Take in a new or changed workload; return its ClusterQueue, `None` where it has none.
+
+        How far it was tried is kept as long as it asks for the same, if the rules keep that at all.
+        """
+        key = workload.key
+        home = self._home(workload)
+        if self._queue_of.get(key) != home:
+            self.delete(key)
+        if isinstance(home, Homeless):
+            self.homeless[key] = home
             return None
-        self._queue_of[workload.key] = name
-        self.pending[name].add(workload, is_due=is_due)
-        return name
+        self.homeless.pop(key, None)
+        self._queue_of[key] = home
+        if key in self._tried and not self._keeps_position(workload):
+            del self._tried[key]
+        self.pending[home].add(workload, now_ns=now_ns)
+        return home
+
+    def _keeps_position(self, workload: Workload) -> bool:
+        _, stamp = self._tried[workload.key]
+        return self.rules.flavors.preserve_scan_progress and stamp.shape == shape_of(workload)
 
     def delete(self, key: str) -> None:
         """Forget a workload: it was admitted, ended, or is gone."""
         name = self._queue_of.pop(key, None)
         self._tried.pop(key, None)
-        if name is not None:
+        self.homeless.pop(key, None)
+        if name in self.pending:
             self.pending[name].delete(key)
 
-    def heads(self) -> list[Head]:
+    def count(self, local_queue: str) -> int | None:
+        """Return how many wait in a LocalQueue, `None` where there is none of that name."""
+        door = self.queues.local_queues.get(local_queue)
+        if door is None:
+            return None
+        pending = self.pending.get(door.cluster_queue)
+        waiting = pending.in_order() if pending else []
+        homeless = (each.workload for each in self.homeless.values())
+        return sum(workload.queue == local_queue for workload in (*waiting, *homeless))
+
+    # -- rounds
+
+    def heads(self, now_ns: int | None = None) -> list[Head]:
         """Begin a round: hand out who is tried in it."""
         self.round += 1
         heads = [
             Head(workload=held.workload, queue=held.admission.cluster_queue, held=held)
-            for held in self.queues.admitted.values()
-            if held.unhealthy_nodes and not held.evicted
+            for held in self.queues.displaced.values()
         ]
         for name, pending in self.pending.items():
-            workload = None if name in self.queues.inactive else pending.pop()
+            workload = None if name in self.queues.inactive else pending.pop(now_ns)
             if workload is not None:
                 heads.append(self._head(name, pending, workload))
         return heads
 
-    def take_back(self, verdict: Verdict, *, is_due: bool = True) -> None:
-        """Note what became of a head; who did not start waits on."""
+    def take_back(self, verdict: Verdict, *, now_ns: int | None = None) -> bool:
+        """Note what became of a head; return whether it waits on.
+
+        Whoever was deleted, admitted, or moved to another queue meanwhile does not.
+        """
         key = verdict.workload.key
         if verdict.outcome in ("admitted", "evicted"):
             self.delete(key)
-            return
-        if key in self.queues.admitted:
-            return
+            return False
+        if key in self.queues.admitted or self._queue_of.get(key) != verdict.queue:
+            return False
         if verdict.tried is None:
             self._tried.pop(key, None)
         else:
             self._tried[key] = verdict.tried, self.stamp(verdict.queue, verdict.workload)
-        self.pending[verdict.queue].requeue(
+        return self.pending[verdict.queue].requeue(
             verdict.workload,
-            verdict.requeue,
+            _reason(verdict),
             why=verdict.code,
-            is_due=is_due,
+            now_ns=now_ns,
             more_to_try=verdict.tried is not None and has_more(verdict.tried),
         )
 
-    def wake(self, queue: str, is_due: Callable[[Workload], bool] = lambda _: True) -> int:
+    def wake(self, queue: str, *, now_ns: int | None = None) -> int:
         """Let everybody in the tree of `queue` be tried again; return how many were parked."""
-        root = self._root[queue]
+        root = self._root.get(queue)
+        if root is None:
+            return 0
         self._generation[root] += 1
-        return sum(self._wake(name, is_due) for name in self._trees[root])
+        return sum(self._wake(name, now_ns) for name in self._trees[root])
 
-    def _wake(self, name: str, is_due: Callable[[Workload], bool]) -> int:
+    def _wake(self, name: str, now_ns: int | None) -> int:
         return self.pending[name].wake(
-            lambda workload: self.may_enter(name, workload) and is_due(workload)
+            lambda workload: self.may_enter(name, workload), now_ns=now_ns
         )
 
     def stamp(self, queue: str, workload: Workload) -> ScanStamp:
@@ -136,3 +232,18 @@ class Waiting:
             tried=tried,
             stamp=stamp,
         )
+
+
+def _reason(verdict: Verdict) -> RequeueReason:
+    """Return why a head comes back: if nothing was said, because it was chosen and then failed."""
+    was_chosen = verdict.outcome != "waiting"
+    return "FailedAfterNomination" if was_chosen and not verdict.requeue else verdict.requeue
+
+
+def _has_changed(name: str, before: Queues, after: Queues) -> bool:
+    """Tell whether a queue may have more quota than it had: its own or that of a cohort."""
+    if name not in before.specs:
+        return True
+    old, new = before.node(name), after.node(name)
+    groups = before.specs[name].resource_groups, after.specs[name].resource_groups
+    return groups[0] != groups[1] or old.potential != new.potential
