@@ -43,13 +43,25 @@ class Rejection(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     resolvable: bool = True
 
 
+class Remedy(msgspec.Struct, frozen=True, kw_only=True):
+    """What would let a workload start. `checked`: it was tried out on the state as it is.
+
+    `start_p50_ns` is when it would start; `None` where nobody made a forecast.
+    """
+
+    change: str
+    checked: bool
+    start_p50_ns: int | None = None
+
+
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a workload is pending: a stable code, one sentence, and what binds."""
+    """Why a workload is pending: a stable code, one sentence, what binds, what would change it."""
 
     code: ReasonCode
     sentence: str
     binding: Constraint | None = None
     rejections: tuple[tuple[Rejection, int], ...] = ()  # how many nodes each turned down
+    remedies: tuple[Remedy, ...] = ()
 
 
 class Reporter(Protocol):
