@@ -24,11 +24,13 @@ from gpuyard.scheduling.flavors.question import NotPlaced, Question
 from gpuyard.scheduling.flavors.requests import QuotaRequest, of_admitted, of_pending
 from gpuyard.scheduling.flavors.scan import ScanStamp, is_outdated
 from gpuyard.scheduling.flavors.topologies import FlavorTopologies
+from gpuyard.scheduling.ordering.turns import queued_ns
 from gpuyard.scheduling.preemption.candidates import NOBODY_USED, LocalUsage
 from gpuyard.scheduling.preemption.rules import Demand, Simulation, Target
 from gpuyard.scheduling.preemption.simulate import simulate
 from gpuyard.scheduling.preemption.targets import targets
 from gpuyard.scheduling.queues import Queues
+from gpuyard.scheduling.quota import borrowing_height
 
 
 class Nominator:
@@ -40,18 +42,30 @@ class Nominator:
         rules: AdmissionRules,
         *,
         now: Callable[[Head], ScanStamp],
+        now_ns: int | None = None,
         local_usage: LocalUsage = NOBODY_USED,
     ) -> None:
-        """Take `now` for the stamp of a search for a head that begins now."""
+        """Take `now` for the stamp of a search for a head that begins now.
+
+        Without `now_ns` everybody has waited long enough to evict others.
+        """
         self.queues = queues
         self.rules = rules
         self.now = now
+        self.now_ns = now_ns
         self.local_usage = local_usage
 
     def nominate(self, head: Head, nominated: Nominated | None = None) -> Nomination:
         """Return what `head` would get; with `nominated` only of these flavors."""
         found = self._with_fewer_pods(head, nominated)
         return self._with_reserved_places(head, nominated, found)
+
+    def is_too_early(self, head: Head) -> bool:
+        """Tell whether `head` has not waited long enough yet to evict anybody."""
+        if self.now_ns is None:
+            return False
+        waits_since_ns = queued_ns(head.workload, self.rules.turns)
+        return self.now_ns - waits_since_ns < self.rules.preempt_after_ns
 
     # -- how many pods
 
@@ -119,6 +133,9 @@ class Nominator:
 
     def _assign(self, head: Head, request: FlavorRequest) -> FlavorAssignment:
         def ask(key: FlavorResource, amount: int, /) -> Simulation:
+            if self.is_too_early(head):
+                height = borrowing_height(self.queues.node(head.queue), key, amount)
+                return Simulation(possibility="NoCandidates", borrowing_levels=height.levels)
             return simulate(
                 self.queues,
                 head.queue,
@@ -148,6 +165,8 @@ class Nominator:
     def _victims(
         self, head: Head, request: FlavorRequest, assignment: FlavorAssignment
     ) -> tuple[Target, ...]:
+        if self.is_too_early(head):
+            return ()
         question = self._question(request)
         wanted, _ = place_requests(question, assignment.pod_sets)
 

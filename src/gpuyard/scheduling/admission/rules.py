@@ -17,6 +17,8 @@ class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
     wants a victim that somebody else takes (RecomputeAssignmentUponPreemptionTargetsOverlap).
     `fail_fast`: whose failed node cannot be replaced at once is evicted instead of waiting on
     (TASFailedNodeReplacementFailFast).
+    `preempt_after_ns`: ours. Who has waited less long than this evicts nobody: most work ends soon
+    anyway, and to wait for that costs less than what an eviction throws away.
     """
 
     turns: TurnRules = TurnRules()
@@ -27,3 +29,4 @@ class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
     look_again_for_places: bool = True
     look_again_on_overlap: bool = False
     fail_fast: bool = True
+    preempt_after_ns: int = 0
