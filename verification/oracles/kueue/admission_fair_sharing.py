@@ -44,7 +44,7 @@ def owes_entry_penalty(row: Row) -> Answers:
     """Answer whether a workload is charged when it gets quota."""
     held = kueue.admitted(row.case["wl"])
     owes = afs.owes_entry_penalty(
-        _knobs(row.case["afsConfig"]),
+        knobs_of(row.case["afsConfig"]),
         MODES[row.case["admissionMode"]],
         holds_quota=held is not None and held.reserved_ns is not None,
     )
@@ -53,7 +53,7 @@ def owes_entry_penalty(row: Row) -> Answers:
 
 def head(row: Row) -> Answers:
     """Answer with the workload whose turn it is in one ClusterQueue."""
-    knobs = _knobs(row.case["afsConfig"])
+    knobs = knobs_of(row.case["afsConfig"])
     scope = row.case["cq"]["spec"].get("admissionScope") or {}
     consumed = {
         Account("queue", name): _nano(amounts)
@@ -79,7 +79,8 @@ def head(row: Row) -> Answers:
     return {"wantWl": first.key}
 
 
-def _knobs(given: Json) -> AdmissionFairSharing | None:
+def knobs_of(given: Json) -> AdmissionFairSharing | None:
+    """Return the knobs of a configuration, `None` where there is none."""
     if given is None:
         return None
     weights = (given.get("resourceWeights") or {}).items()

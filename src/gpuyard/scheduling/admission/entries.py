@@ -102,6 +102,18 @@ class Entry:
         usage = self.assignment.usage
         return Usage((), usage.places) if self.has_quota else usage
 
+    def skip(self, message: str, *, keeps_position: bool) -> None:
+        """Note that somebody before it took what it counted on; it is tried again at once."""
+        self.outcome, self.requeue, self.message = "skipped", "FailedAfterNomination", message
+        self.code, self.keeps_position = "WaitingForQuota", keeps_position
+
+    def make_room(self) -> None:
+        """Note that its victims are told to go; then it looks at all flavors again."""
+        self.outcome, self.keeps_position = "preempting", False
+        self.code = "WaitingForPreemptedWorkloads"
+        self.requeue, more = said_of_evictions(evicted=len(self.targets), failed=0)
+        self.message += more
+
     def victims(self) -> list[str]:
         """Return the keys of those whose quota it would take."""
         keys = [target.workload for target in self.targets]
@@ -127,3 +139,26 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     code: ReasonCode = "PendingEvaluation"
     message: str = ""
     tried: ScanPositions | None = None
+
+
+def not_written(verdict: Verdict) -> Verdict:
+    """Return what stands of an admission that could not be written: it is tried again at once."""
+    return msgspec.structs.replace(
+        verdict, outcome="skipped", requeue="FailedAfterNomination", admission=None, replaced=""
+    )
+
+
+def after_evictions(verdict: Verdict, *, evicted: int, failed: int) -> Verdict:
+    """Return what stands of "preempting" once its victims were told; `failed` could not be told."""
+    requeue, more = said_of_evictions(evicted=evicted, failed=failed)
+    found = "" if verdict.assignment is None else verdict.assignment.message()
+    return msgspec.structs.replace(verdict, requeue=requeue, message=found + more, tried=None)
+
+
+def said_of_evictions(*, evicted: int, failed: int) -> tuple[RequeueReason, str]:
+    """Return how a workload comes back whose victims were told to go, and what is said of it."""
+    if evicted:
+        return "PendingPreemption", f". Pending the preemption of {evicted} workload(s)"
+    if failed:
+        return "PreemptionFailed", f". Preempting {failed} workload(s) failed, will retry."
+    return "", ""

@@ -145,9 +145,7 @@ class _Round:
     # -- what becomes of it
 
     def _skip(self, entry: Entry, message: str) -> None:
-        entry.outcome, entry.requeue, entry.message = "skipped", "FailedAfterNomination", message
-        entry.code = "WaitingForQuota"
-        entry.keeps_position = self.rules.flavors.preserve_scan_progress
+        entry.skip(message, keeps_position=self.rules.flavors.preserve_scan_progress)
 
     def _reserve(self, entry: Entry) -> None:
         allowed = self.queues.specs[entry.queue].preemption
@@ -163,10 +161,7 @@ class _Round:
         self.victims |= dict.fromkeys(entry.victims())
         self._count(entry.queue, entry.usage)
         if entry.assignment.mode is Mode.PREEMPT:
-            entry.outcome, entry.requeue = "preempting", "PendingPreemption"
-            entry.keeps_position, entry.code = False, "WaitingForPreemptedWorkloads"
-            count = len(entry.targets)
-            entry.message += f". Pending the preemption of {count} workload(s)"
+            entry.make_room()
             return self._verdict(entry)
         entry.outcome = "admitted"
         return self._verdict(entry, entry.assignment.admission(entry.queue))
