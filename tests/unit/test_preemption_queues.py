@@ -416,6 +416,26 @@ def test_claims():
     }
 
 
+@pytest.mark.parametrize(
+    ("wanted", "claim"),
+    [
+        pytest.param(3, "hierarchical", id="what the lower one keeps and the upper one owns"),
+        pytest.param(4, "without-borrowing", id="one more than that"),
+    ],
+)
+def test_what_a_lower_cohort_keeps_for_itself_counts_higher_up(wanted, claim):
+    queues = yard(
+        cohort("top"),
+        cohort("upper", 1, "top"),
+        cohort("mine", (2, None, 0), "upper"),
+        queue("own", 0, "mine"),
+        queue("far", 0, "top"),
+        holder("v", "far", 1),
+    )
+    asked = demand(queues, "own", wanted, contested={GPU})
+    assert [each.claim for each in collect(queues, asked, KUEUE)] == [claim]
+
+
 def test_evicted_candidates_go_first_whatever_their_claim():
     queues = yard(
         queue("own", 2),

@@ -326,6 +326,28 @@ def test_a_victim_must_itself_hold_what_its_queue_borrows():
     assert victims(queues, asked, revalidated) == {}
 
 
+@pytest.mark.parametrize(
+    ("owned_by_team", "used", "expected"),
+    [
+        pytest.param(0, 2, set(), id="all above it borrow"),
+        pytest.param(2, 2, {"v"}, id="its cohort is within its quota"),
+        pytest.param(0, {"gpu": 0, "cpu": 1}, {"v"}, id="it holds nothing of what is borrowed"),
+    ],
+)
+def test_a_claim_that_no_longer_stands(owned_by_team, used, expected):
+    queues = yard(
+        cohort("top"),
+        cohort("team", owned_by_team, "top"),
+        queue("own", 2, "top"),
+        queue("inner", 0, "team"),
+        holder("v", "inner", used),
+        holder("more", "inner", 0 if used == 2 else 2),
+    )
+    with Trial(queues, demand(queues, "own", 2, contested={GPU})) as trial:
+        found = [Target("v", "InCohortReclamation")]
+        assert illegal(trial, found, msgspec.structs.replace(KUEUE, revalidate=True)) == expected
+
+
 def test_who_borrows_something_else_needs_the_smaller_share():
     queues = yard(
         queue("own", {"gpu": 2, "cpu": 0}),
