@@ -1,0 +1,148 @@
+"""Where the pods of an admitted workload stand: from quota and domains to nodes and devices.
+
+Admission gives every pod set flavors, and in flavors with a topology domains with counts. A flavor
+is a node mask: pods may stand only on nodes that carry its labels, and tolerate what it tolerates.
+Inside the mask the policy's scores choose; inside a domain too, where pods were given one. All pods
+find a node or none of them is bound.
+
+Where nobody asked for a topology, the domains of the admission are only a proof that there is room.
+`keeps_domains` says whether they are binding all the same (Kueue writes them into node selectors)
+or whether the scores choose among all nodes of the flavor; then the admission is returned with the
+hosts that the pods really got, so that places are counted where they are taken.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from gpuyard.model.constraints import Constraints
+from gpuyard.model.deltas import PodBound
+from gpuyard.model.queues import Admission, PodSetAssignment, ResourceFlavor
+from gpuyard.model.topology import HOSTNAME, DomainCount, TopologyAssignment
+from gpuyard.model.workloads import Assignment, PodTemplate, Workload
+from gpuyard.scheduling.feasibility import node_affinity
+from gpuyard.scheduling.fleet import BoolArray
+from gpuyard.scheduling.placement import Placer
+from gpuyard.scheduling.queues import Queues
+from gpuyard.scheduling.snapshot import Snapshot
+
+
+class Landed(NamedTuple):
+    """Nodes for all pods, and the admission with the places that they take."""
+
+    assignments: tuple[Assignment, ...]
+    admission: Admission
+
+
+class Portion(NamedTuple):
+    """So many pods of a pod set, and the nodes where they may stand."""
+
+    pods: int
+    within: BoolArray
+
+
+def land(
+    placer: Placer,
+    queues: Queues,
+    workload: Workload,
+    admission: Admission,
+    *,
+    keeps_domains: bool = True,
+) -> Landed | None:
+    """Bind all pods of an admitted workload and return where; `None` where they do not fit."""
+    asked = {pod_set.name: pod_set for pod_set in workload.pod_sets}
+    placed: list[Assignment] = []
+    standing: list[PodSetAssignment] = []
+    with placer.snapshot.trial() as trial:
+        for given in admission.pod_sets:
+            pod_set = asked[given.name]
+            is_bound = keeps_domains or pod_set.topology is not None
+            template = _in_flavors(pod_set.template, _flavors(queues, given))
+            mine = _place(placer, workload, template, given, is_bound=is_bound)
+            if mine is None:
+                return None
+            placed += mine
+            standing.append(_standing(placer.snapshot, given, mine))
+        trial.keep()
+    return Landed(tuple(placed), Admission(admission.cluster_queue, tuple(standing)))
+
+
+def _place(
+    placer: Placer,
+    workload: Workload,
+    template: PodTemplate,
+    given: PodSetAssignment,
+    *,
+    is_bound: bool,
+) -> list[Assignment] | None:
+    """Bind the pods of one pod set; where one finds no node, those before it are left bound."""
+    snapshot = placer.snapshot
+    placed: list[Assignment] = []
+    for portion in _portions(snapshot, given, is_bound=is_bound):
+        for _ in range(portion.pods):
+            choice = placer.choose(snapshot.shape(template), portion.within)
+            if choice is None:
+                return None
+            assignment = Assignment(
+                pod=f"{workload.key}/{given.name}-{len(placed)}",
+                template=template,
+                node=snapshot.nodes[choice.slot].name,
+                devices=choice.devices,
+                priority=workload.effective_priority,
+                group=workload.key,
+            )
+            snapshot.apply(PodBound(assignment))
+            placed.append(assignment)
+    return placed
+
+
+def _flavors(queues: Queues, given: PodSetAssignment) -> list[ResourceFlavor]:
+    return [queues.flavors[name] for name in sorted({flavor for _, flavor in given.flavors})]
+
+
+def _in_flavors(template: PodTemplate, flavors: list[ResourceFlavor]) -> PodTemplate:
+    """Return `template` with the labels of its flavors as selector, and their tolerations."""
+    asked = template.constraints
+    selector = dict(asked.node_selector)
+    for flavor in flavors:
+        selector |= dict(flavor.node_labels)
+    tolerations = (one for flavor in flavors for one in flavor.tolerations)
+    constraints: Constraints = msgspec.structs.replace(
+        asked,
+        node_selector=tuple(sorted(selector.items())),
+        tolerations=(*asked.tolerations, *tolerations),
+    )
+    return msgspec.structs.replace(template, constraints=constraints)
+
+
+def _portions(snapshot: Snapshot, given: PodSetAssignment, *, is_bound: bool) -> Iterator[Portion]:
+    if given.topology is None or not is_bound:
+        yield Portion(given.count, snapshot.fleet.present)
+        return
+    for domain in given.topology.domains:
+        labels = dict(zip(given.topology.levels, domain.values, strict=True))
+        yield Portion(domain.count, _nodes_with(snapshot, labels))
+
+
+def _nodes_with(snapshot: Snapshot, labels: Mapping[str, str]) -> BoolArray:
+    wanted = Constraints(node_selector=tuple(sorted(labels.items())))
+    slots = np.arange(snapshot.fleet.size)
+    return snapshot.fleet.present & node_affinity.suits(snapshot, wanted, slots)
+
+
+def _standing(
+    snapshot: Snapshot, given: PodSetAssignment, placed: list[Assignment]
+) -> PodSetAssignment:
+    """Return what a pod set was given, with its hosts where hosts are counted."""
+    if given.topology is None or given.topology.levels != (HOSTNAME,):
+        return given
+    hosts = Counter(_host(snapshot, assignment.node) for assignment in placed)
+    domains = tuple(DomainCount((host,), hosts[host]) for host in sorted(hosts))
+    return msgspec.structs.replace(given, topology=TopologyAssignment((HOSTNAME,), domains))
+
+
+def _host(snapshot: Snapshot, node: str) -> str:
+    return dict(snapshot.nodes[snapshot.slot_of[node]].labels)[HOSTNAME]
