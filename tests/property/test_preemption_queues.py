@@ -256,8 +256,9 @@ def moved(queues, waiting, key, rules, now_ns):
     return True
 
 
+# With two resources it is not always so (`preemption.legal` says how often), so no test may say it.
 @settings(max_examples=300)
-@given(worlds(), any_rules, st.randoms(use_true_random=False))
+@given(worlds(st.just(("gpu",))), any_rules, st.randoms(use_true_random=False))
 def test_where_victims_are_looked_at_again_preemption_ends(world, rules, random):
     rules = msgspec.structs.replace(rules, revalidate=True, stable=True)
     assert week(world, rules, random) < MOVES_MAX
