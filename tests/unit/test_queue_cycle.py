@@ -17,7 +17,7 @@ from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.queue_cycle import Evict, QueuePolicy
 from gpuyard.scheduling.queues import Queues
 from gpuyard.scheduling.snapshot import Snapshot
-from tests.small_queues import GPU, group, pods, queue, workload
+from tests.small_queues import GPU, group, pods, queue, queues_of, workload
 
 NOW = 7
 

@@ -76,7 +76,7 @@ class Queues:
         members: list[ClusterQueue | Cohort] = [*in_trees, *rooted]
         named = {flavor for spec in members for flavor in _flavors_of(spec)}
         self.tree = quota.build(in_trees, rooted, flavors=named | self.flavors.keys())
-        self.local_queues = {f"{each.namespace}/{each.name}": each for each in local_queues}
+        self.local_queues = {_key(each): each for each in local_queues}
         self.places = dict(places or {})
         self.admitted: dict[str, Admitted] = {}
         self.holders: dict[str, dict[str, Admitted]] = {name: {} for name in self.specs}
@@ -183,12 +183,20 @@ class Queues:
         if any(self.lacks_topology(flavor) for flavor in named):
             yield "TopologyNotFound"
 
+    def flavors_of(self, queue: str) -> list[str]:
+        """Return the flavors in which a ClusterQueue has quota, by name; none without a tree."""
+        return sorted(_flavors_of(self.specs[queue])) if queue in self.specs else []
+
     def lacks_topology(self, flavor: str) -> bool:
         """Tell whether a flavor names a topology that does not exist."""
         known = self.flavors.get(flavor)
         if known is None or not known.topology or self.topologies is None:
             return False
         return known.topology not in self.topologies
+
+
+def _key(queue: LocalQueue) -> str:
+    return f"{queue.namespace}/{queue.name}" if queue.namespace else queue.name
 
 
 def _flavors_of(spec: ClusterQueue | Cohort) -> set[str]:

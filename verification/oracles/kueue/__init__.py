@@ -18,8 +18,10 @@ from verification.oracles.kueue import (
     flavors,
     ordering,
     preemption,
+    queueing,
     quota,
     topology,
+    waiting,
 )
 from verification.oracles.rows import Adapter, Json, Outside, Test
 
@@ -33,6 +35,8 @@ TESTS: dict[tuple[str, str], Test] = {
     **flavors.TESTS,
     **topology.TESTS,
     **cycles.TESTS,
+    **queueing.TESTS,
+    **waiting.TESTS,
 }
 
 OUTSIDE: dict[tuple[str, str], Outside] = {
@@ -40,6 +44,7 @@ OUTSIDE: dict[tuple[str, str], Outside] = {
     **flavors.OUTSIDE,
     **topology.OUTSIDE,
     **cycles.OUTSIDE,
+    **waiting.OUTSIDE,
 }
 
 

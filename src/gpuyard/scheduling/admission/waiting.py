@@ -157,6 +157,11 @@ class Waiting:
         if name in self.pending:
             self.pending[name].delete(key)
 
+    def progress(self, key: str) -> ScanPositions | None:
+        """Return how far the search for flavors came for a workload, `None`: it begins anew."""
+        tried = self._tried.get(key)
+        return None if tried is None else tried[0]
+
     def count(self, local_queue: str) -> int | None:
         """Return how many wait in a LocalQueue, `None` where there is none of that name."""
         door = self.queues.local_queues.get(local_queue)
