@@ -18,7 +18,7 @@ clusterqueue.go (inactiveReason).
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gpuyard.model.queues import (
     Admitted,
@@ -35,6 +35,16 @@ from gpuyard.scheduling.topology import TopologyCapacity
 
 Fit = Literal["fits", "no-quota", "no-place"]
 Inactive = Literal["CohortCycle", "FlavorNotFound", "Stopped", "Terminating", "TopologyNotFound"]
+
+
+class Loss(NamedTuple):
+    """What an eviction now would throw away: the time since work was saved, and that by devices."""
+
+    time_ns: int
+    device_ns: int
+
+
+NOTHING_LOST = Loss(0, 0)
 
 
 class Queues:
@@ -80,6 +90,7 @@ class Queues:
         self.places = dict(places or {})
         self.admitted: dict[str, Admitted] = {}
         self.holders: dict[str, dict[str, Admitted]] = {name: {} for name in self.specs}
+        self.losses: dict[str, Loss] = {}  # of the admitted, where anybody knows
         self.displaced: dict[str, Admitted] = {}  # of the admitted, who seeks another place
 
     def node(self, queue: str) -> QuotaNode:

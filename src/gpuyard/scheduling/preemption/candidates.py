@@ -3,7 +3,7 @@
 A *candidate* holds some of what is contested, and the policy of the preemptor's queue lets it go.
 Order, the first that tells two apart:
 
-1. who was told to go already;
+1. who was told to go already, then, where the rules say so, who loses least;
 2. who is in another queue than the preemptor;
 3. in a queue with admission fair sharing: whose LocalQueue has used more;
 4. who has the lower priority;
@@ -28,9 +28,9 @@ from gpuyard.model.queues import Admission, Admitted, FlavorResource, Usage
 from gpuyard.scheduling.ordering.turns import priority
 from gpuyard.scheduling.preemption.policies import PreemptionPolicy, may_preempt
 from gpuyard.scheduling.preemption.rules import Demand, QueuePreemptionRules
-from gpuyard.scheduling.queues import Queues
+from gpuyard.scheduling.queues import NOTHING_LOST, Loss, Queues
 
-Rank = tuple[bool, bool, int, bool, int, str, str]
+Rank = tuple[bool, int, bool, int, bool, int, str, str]
 LocalUsage = Mapping[str, float]  # of LocalQueues with admission fair sharing, by key
 
 NOBODY_USED: LocalUsage = {}
@@ -72,11 +72,18 @@ def in_queue(
     if policy == "Never":
         return []
     return [
-        Candidate(rank(admitted, demand.queue, rules), admitted)
+        _candidate(queues, admitted, demand, rules)
         for admitted in queues.holders[queue].values()
         if holds(admitted.admission, demand.contested)
         and may_preempt(policy, demand.workload, admitted.workload, rules)
     ]
+
+
+def _candidate(
+    queues: Queues, admitted: Admitted, demand: Demand, rules: QueuePreemptionRules
+) -> Candidate:
+    loss = queues.losses.get(admitted.workload.key, NOTHING_LOST)
+    return Candidate(rank(admitted, demand.queue, rules, loss), admitted)
 
 
 def holds(admission: Admission, contested: frozenset[FlavorResource]) -> bool:
@@ -88,11 +95,15 @@ def holds(admission: Admission, contested: frozenset[FlavorResource]) -> bool:
     )
 
 
-def rank(admitted: Admitted, own_queue: str, rules: QueuePreemptionRules) -> Rank:
+def rank(
+    admitted: Admitted, own_queue: str, rules: QueuePreemptionRules, loss: Loss = NOTHING_LOST
+) -> Rank:
     """Return what tells two candidates apart, but for what their LocalQueues have used."""
     workload, reserved_ns = admitted.workload, admitted.reserved_ns
+    by_loss = {"newest": 0, "lost-time": loss.time_ns, "lost-work": loss.device_ns}
     return (
         not admitted.evicted,
+        by_loss[rules.orders[0]],
         admitted.admission.cluster_queue == own_queue,
         priority(workload, rules.turns),
         reserved_ns is not None,

@@ -10,12 +10,14 @@ search, a limited number of times; then the answer is nobody.
 Semantics: Kueue v0.19.2, pkg/scheduler/preemption/preemption.go (GetTargets).
 """
 
+import msgspec
+
 from gpuyard.scheduling.preemption import classical, fair
 from gpuyard.scheduling.preemption.candidates import NOBODY_USED, LocalUsage
 from gpuyard.scheduling.preemption.legal import illegal
 from gpuyard.scheduling.preemption.minimal import PlacesFit, Trial, anywhere
 from gpuyard.scheduling.preemption.rules import Demand, QueuePreemptionRules, Target
-from gpuyard.scheduling.queues import Queues
+from gpuyard.scheduling.queues import NOTHING_LOST, Queues
 
 ROUNDS_MAX = 16  # searches for one demand; in random worlds more than 4 were not seen
 
@@ -32,6 +34,33 @@ def targets(
 
     `places_fit` is asked whether the demand finds its places in topologies, with the victims' free.
     """
+    found = [
+        _in_one_order(
+            queues,
+            demand,
+            msgspec.structs.replace(rules, orders=(order,)),
+            places_fit=places_fit,
+            local_usage=local_usage,
+        )
+        for order in rules.orders
+    ]
+    return min(filter(None, found), key=lambda victims: _lost(queues, victims), default=())
+
+
+def _lost(queues: Queues, victims: tuple[Target, ...]) -> tuple[int, int]:
+    """Return what `victims` lose together, and how many they are."""
+    losses = (queues.losses.get(victim.workload, NOTHING_LOST) for victim in victims)
+    return sum(loss.device_ns for loss in losses), len(victims)
+
+
+def _in_one_order(
+    queues: Queues,
+    demand: Demand,
+    rules: QueuePreemptionRules,
+    *,
+    places_fit: PlacesFit,
+    local_usage: LocalUsage,
+) -> tuple[Target, ...]:
     search = fair.search if rules.fair_sharing else classical.search
     spared: set[str] = set()
     for _ in range(ROUNDS_MAX):
