@@ -58,13 +58,17 @@ class PodTemplate(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
 
 
 class PodSet(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` like pods; `min_count` is how many make it worth starting (default: all)."""
+    """`count` like pods; `min_count` is how many make it worth starting (default: all).
+
+    Beside them there were `reclaimed` ones that are done and no longer asked for.
+    """
 
     name: str
     count: int
     template: PodTemplate
     min_count: int | None = None
     topology: TopologyRequest | None = None
+    reclaimed: int = 0
 
 
 class SentBack(msgspec.Struct, frozen=True):

@@ -14,12 +14,14 @@ from pathlib import Path
 from verification.oracles import rows
 from verification.oracles.kueue import (
     admission_fair_sharing,
+    cache,
     cycles,
     flavors,
     ordering,
     preemption,
     queueing,
     quota,
+    snapshots,
     topology,
     waiting,
 )
@@ -37,6 +39,8 @@ TESTS: dict[tuple[str, str], Test] = {
     **cycles.TESTS,
     **queueing.TESTS,
     **waiting.TESTS,
+    **cache.TESTS,
+    **snapshots.TESTS,
 }
 
 OUTSIDE: dict[tuple[str, str], Outside] = {
@@ -45,6 +49,7 @@ OUTSIDE: dict[tuple[str, str], Outside] = {
     **topology.OUTSIDE,
     **cycles.OUTSIDE,
     **waiting.OUTSIDE,
+    **cache.OUTSIDE,
 }
 
 

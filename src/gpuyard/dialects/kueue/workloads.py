@@ -167,6 +167,7 @@ def _pod_set(read: objects.PodSet, count: int, namespace: str) -> workloads.PodS
         ),
         min_count=read.min_count,
         topology=topology_request(read.topology_request),
+        reclaimed=read.count - count,
     )
 
 
