@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 
 from gpuyard.model.deltas import NodeObserved
+from gpuyard.model.ledger import Eviction, EvictionRules, Hold
 from gpuyard.model.nodes import Device, Node
-from gpuyard.model.queues import LocalQueue, QueuePreemption
+from gpuyard.model.queues import FlavorResource, LocalQueue, QueuePreemption
 from gpuyard.model.resources import Resources
 from gpuyard.model.topology import HOSTNAME
 from gpuyard.model.workloads import DeviceRequest, PodSet, PodTemplate, Request
 from gpuyard.scheduling import presets, queue_cycle
 from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.waiting import Waiting
+from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.queue_cycle import Evict, QueuePolicy
 from gpuyard.scheduling.queues import Queues
@@ -28,6 +30,7 @@ class Yard:
     def __init__(self, *specs, policy=None, placer=None):
         self.policy = policy or QueuePolicy()
         self.placer = placer
+        self.ledger = Ledger()
         names = [spec.name for spec in specs]
         local = [LocalQueue(namespace="t", name=name, cluster_queue=name) for name in names]
         flavors = queues_of(*specs).flavors.values()
@@ -45,8 +48,18 @@ class Yard:
         )
         self.waiting.add(asked)
 
-    def run(self):
-        return queue_cycle.run(self.waiting, self.nominator, self.policy, NOW, placer=self.placer)
+    def run(self, now_ns=NOW):
+        plan = queue_cycle.run(
+            self.waiting,
+            self.nominator,
+            self.policy,
+            now_ns,
+            ledger=self.ledger,
+            placer=self.placer,
+        )
+        self.ledger = self.ledger.after(plan.changes)
+        self.ledger.validate()
+        return plan
 
 
 def started(plan):
@@ -166,3 +179,107 @@ def test_in_strict_order_the_head_blocks():
     yard.submit("large", pods(5), at=0)
     yard.submit("small", pods(2), at=1)
     assert (started(yard.run()), yard.run().rounds) == ([], 1)
+
+
+# -- what victims free is kept
+
+
+def two_queues(**settings):
+    """Return queues a and b of one cohort; a's preemptor waits for b's borrower to leave."""
+    reclaim = QueuePreemption(reclaim_within_cohort="Any")
+    yard = Yard(
+        queue(group(h100=4), name="a", cohort="all", preemption=reclaim),
+        queue(group(h100=0), name="b", cohort="all"),
+        queue(group(h100=0), name="c", cohort="all"),
+        policy=QueuePolicy(rounds_per_cycle=9, **settings),
+    )
+    yard.submit("borrower", pods(4), to="b")
+    yard.run()
+    yard.submit("owner", pods(4), to="a", at=5)
+    assert [each.workload for each in yard.run().evicts] == ["t/borrower"]
+    yard.queues.remove("t/borrower")
+    return yard
+
+
+def test_nobody_takes_what_is_held():
+    yard = two_queues(hold_ns=100)
+    yard.submit("thief", pods(1), to="c", priority=9)
+    yard.waiting.pending["a"].delete("t/owner")  # not tried in this pass
+    plan = yard.run()
+    assert (plan.starts, plan.waits["t/thief"].code) == ((), "WaitingForQuota")
+
+
+def test_the_owner_of_a_hold_starts_and_the_hold_is_gone():
+    yard = two_queues(hold_ns=100)
+    yard.submit("thief", pods(1), to="c", priority=9)
+    assert started(yard.run()) == ["t/owner"]
+    assert (yard.queues.holds, yard.ledger.of(Hold)) == ({}, {})
+    assert yard.queues.node("a").usage == {FlavorResource("h100", GPU): 4}
+
+
+def test_a_hold_expires():
+    yard = two_queues(hold_ns=100)
+    yard.waiting.pending["a"].delete("t/owner")
+    yard.submit("other", pods(1), to="c")
+    assert started(yard.run(now_ns=NOW + 99)) == []
+    yard.waiting.wake("c")
+    assert started(yard.run(now_ns=NOW + 100)) == ["t/other"]
+    assert yard.queues.holds == {}
+
+
+def test_without_holds_the_order_of_the_queues_decides():
+    yard = two_queues()
+    assert yard.queues.holds == {}
+    yard.submit("thief", pods(1), to="c", priority=9)
+    assert started(yard.run()) == ["t/owner"]  # it does not borrow
+
+
+def test_a_hold_is_told_by_the_ledger():
+    yard = two_queues(hold_ns=100)
+    (hold,) = yard.ledger.of(Hold).values()
+    assert (hold.workload, hold.since_ns, hold.until_ns) == ("t/owner", NOW, NOW + 100)
+    assert [(room.count, room.domain) for room in hold.rooms] == [(4, ())]
+
+
+# -- evictions are bounded
+
+LIMITED = EvictionRules(per_workload_window_ns=1000, brake_window_ns=1000)
+
+
+def evicting(**limits):
+    rules = msgspec.structs.replace(LIMITED, **limits)
+    return preempting(policy=QueuePolicy(evictions=rules))
+
+
+def test_an_eviction_is_counted():
+    yard = evicting()
+    yard.run()
+    (eviction,) = yard.ledger.of(Eviction).values()
+    assert (eviction.workload, eviction.device_milli, eviction.at_ns) == ("t/low", 4000, NOW)
+
+
+def test_who_was_evicted_a_moment_ago_is_spared():
+    yard = evicting()
+    yard.run()
+    yard.queues.remove("t/low")
+    yard.waiting.delete("t/high")
+    yard.submit("low", pods(4), at=0)
+    assert started(yard.run(now_ns=NOW + 1)) == ["t/low"]
+    yard.submit("high", pods(2), priority=5)
+    plan = yard.run(now_ns=NOW + 999)
+    assert (plan.evicts, plan.waits["t/high"].requeue) == ((), "PreemptionNoCandidates")
+    yard.waiting.wake("main")
+    assert len(yard.run(now_ns=NOW + 1000).evicts) == 1
+
+
+@pytest.mark.parametrize(("limit", "evicted"), [(3999, 0), (4000, 1)])
+def test_the_brake(limit, evicted):
+    yard = evicting(brake_device_milli_max=limit)
+    plan = yard.run()
+    assert len(plan.evicts) == evicted
+    if not evicted:
+        said = plan.waits["t/high"]
+        assert said.message.endswith(
+            "devices evicted in the window (thousandths): 4000 more, 3999 left"
+        )
+        assert not yard.queues.admitted["t/low"].evicted

@@ -10,35 +10,64 @@ parked or comes again.
 Where admission said that there is room and the nodes do not take the pods (devices in pieces,
 ports, affinity), the workload waits as if there had been none, and says so.
 
+Evictions are counted in the ledger and bounded by it: who was evicted within the window is spared,
+and where the brake is on nobody is evicted at all. What victims free is kept for whom they left,
+quota and places, until it starts or the hold expires: nobody else may take it, and no victim leaves
+for nothing.
+
 The state afterwards holds the plan as if it were written. What becomes of it when it is, the host
 follows with `commitments`.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
 
+from gpuyard.model.ledger import (
+    Eviction,
+    EvictionRules,
+    Forgotten,
+    Hold,
+    LedgerChange,
+    Recorded,
+    Room,
+)
 from gpuyard.model.plan import Start
 from gpuyard.model.queues import Admission, Admitted
+from gpuyard.model.reasons import Constraint
+from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, Workload
 from gpuyard.scheduling.admission import round as admission_round
 from gpuyard.scheduling.admission.entries import Verdict
 from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.round import Objects, nobody_objects
 from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.admission.waiting import Waiting
+from gpuyard.scheduling.flavors.assignment import FlavorAssignment
 from gpuyard.scheduling.landing import Landed, land
+from gpuyard.scheduling.ledger import Ledger, evictions
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption.rules import PreemptionReason
+from gpuyard.scheduling.preemption.rules import PreemptionReason, Target
+from gpuyard.scheduling.queues import NOTHING_LOST, Held
 
 ROUNDS_MAX = 100_000  # a cycle that needs more does not come to an end
+NOTHING_KNOWN = Ledger()
 
 
 class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How queues are served. `keeps_domains`: where admission put pods, whoever asked or not."""
+    """How queues are served.
+
+    `keeps_domains`: pods stand where admission put them, whether they asked or not. `hold_ns`: how
+    long what victims free is kept for whom they left; 0: anybody may take it, as in Kueue, where
+    only the order of the queues protects it. `evictions` of `None` bounds no evictions.
+    """
 
     rules: AdmissionRules = AdmissionRules()
     rounds_per_cycle: int = 1
     keeps_domains: bool = True
+    hold_ns: int = 0
+    evictions: EvictionRules | None = None
 
 
 class Evict(msgspec.Struct, frozen=True):
@@ -62,6 +91,7 @@ class QueuePlan(NamedTuple):
     starts: tuple[Admit, ...]
     evicts: tuple[Evict, ...]
     waits: dict[str, Verdict]
+    changes: tuple[LedgerChange, ...]
     rounds: int
 
 
@@ -71,11 +101,16 @@ def run(
     policy: QueuePolicy,
     now_ns: int,
     *,
+    ledger: Ledger = NOTHING_KNOWN,
     placer: Placer | None = None,
     objects: Objects = nobody_objects,
 ) -> QueuePlan:
-    """Serve the queues; without a `placer` quota alone decides, and pods get no nodes."""
-    serving = _Pass(waiting, nominator, policy, now_ns, placer)
+    """Serve the queues; without a `placer` quota alone decides, and pods get no nodes.
+
+    The next pass has to see `ledger` after the changes of this plan.
+    """
+    serving = _Pass(waiting, nominator, policy, now_ns, ledger, placer)
+    serving.begin()
     rounds = 0
     while rounds < min(policy.rounds_per_cycle, ROUNDS_MAX):
         heads = waiting.heads(now_ns)
@@ -86,7 +121,13 @@ def run(
         may_go_on = [serving.carry_out(verdict) for verdict in verdicts]
         if not any(may_go_on):
             break
-    return QueuePlan(tuple(serving.starts), tuple(serving.evicts), serving.waits, rounds)
+    return QueuePlan(
+        tuple(serving.starts),
+        tuple(serving.evicts),
+        serving.waits,
+        tuple(serving.changes),
+        rounds,
+    )
 
 
 class _Pass:
@@ -98,16 +139,40 @@ class _Pass:
         nominator: Nominator,
         policy: QueuePolicy,
         now_ns: int,
+        ledger: Ledger,
         placer: Placer | None,
     ) -> None:
         self.waiting = waiting
         self.queues = nominator.queues
         self.policy = policy
         self.now_ns = now_ns
+        self.ledger = ledger
         self.placer = placer
         self.starts: list[Admit] = []
         self.evicts: list[Evict] = []
         self.waits: dict[str, Verdict] = {}
+        self.changes: list[LedgerChange] = []
+
+    def begin(self) -> None:
+        """Let go what was held too long, and spare who was evicted a moment ago."""
+        for hold in self.ledger.of(Hold).values():
+            if hold.until_ns <= self.now_ns:
+                self.queues.drop_hold(hold.workload)
+                self._note(Forgotten(hold))
+        rules = self.policy.evictions
+        if rules is not None:
+            counts = Counter(
+                each.workload
+                for each in self.ledger.of(Eviction).values()
+                if self.now_ns - each.at_ns < rules.per_workload_window_ns
+            )
+            self.queues.spared = frozenset(
+                key for key, count in counts.items() if count >= rules.per_workload_max
+            )
+
+    def _note(self, change: LedgerChange) -> None:
+        self.ledger = self.ledger.after([change])
+        self.changes.append(change)
 
     def carry_out(self, verdict: Verdict) -> bool:
         """Carry out one verdict; tell whether its queue may offer somebody else now."""
@@ -122,6 +187,7 @@ class _Pass:
         self.queues.admit(
             Admitted(workload=verdict.workload, admission=landed.admission, reserved_ns=self.now_ns)
         )
+        self._drop_hold(key)
         self.starts.append(Admit(landed.admission, Start(key, landed.assignments)))
         self.waits.pop(key, None)
         self.waiting.take_back(verdict, now_ns=self.now_ns)
@@ -139,15 +205,97 @@ class _Pass:
         )
 
     def _wait(self, verdict: Verdict) -> bool:
-        for target in verdict.targets:
-            held = self.queues.admitted[target.workload]
-            if not held.evicted:
-                self.queues.remove(target.workload)
-                self.queues.admit(msgspec.structs.replace(held, evicted=True))
-                self.evicts.append(Evict(target.workload, verdict.workload.key, target.reason))
+        told = [each for each in verdict.targets if not self.queues.admitted[each.workload].evicted]
+        asked = [self._eviction(each.workload) for each in told]
+        limit = self._limit(asked)
+        if limit is not None:
+            verdict, told, asked = _without_evictions(verdict, limit), [], []
+        for target, eviction in zip(told, asked, strict=True):
+            self._evict(verdict, target, eviction)
+        if verdict.outcome == "preempting":
+            self._hold(verdict)
         self.waits[verdict.workload.key] = verdict
         self.waiting.take_back(verdict, now_ns=self.now_ns)
         return verdict.workload.key not in self.waiting.pending[verdict.queue].active
+
+    # -- victims
+
+    def _eviction(self, key: str) -> Eviction:
+        return evictions.eviction(
+            key,
+            device_milli=_device_milli(self.queues.admitted[key].workload),
+            lost_ns=self.queues.losses.get(key, NOTHING_LOST).time_ns,
+            now_ns=self.now_ns,
+            rules=self.policy.evictions or EvictionRules(),
+        )
+
+    def _limit(self, asked: list[Eviction]) -> Constraint | None:
+        if self.policy.evictions is None:
+            return None
+        return evictions.binding_limit(self.ledger, asked, self.policy.evictions)
+
+    def _evict(self, verdict: Verdict, target: Target, eviction: Eviction) -> None:
+        held = self.queues.remove(target.workload)
+        self.queues.admit(msgspec.structs.replace(held, evicted=True))
+        self.evicts.append(Evict(target.workload, verdict.workload.key, target.reason))
+        if self.policy.evictions is not None:
+            self._note(Recorded(eviction))
+
+    # -- what is kept for whom they left
+
+    def _hold(self, verdict: Verdict) -> None:
+        key, assignment = verdict.workload.key, verdict.assignment
+        if not self.policy.hold_ns or assignment is None or self.ledger.get(Hold, key):
+            return
+        hold = Hold(
+            workload=key,
+            rooms=tuple(_rooms(verdict.workload, assignment)),
+            since_ns=self.now_ns,
+            until_ns=self.now_ns + self.policy.hold_ns,
+        )
+        if self.ledger.room(Hold):
+            self.queues.hold(key, Held(verdict.queue, assignment.usage))
+            self._note(Recorded(hold))
+
+    def _drop_hold(self, key: str) -> None:
+        self.queues.drop_hold(key)
+        hold = self.ledger.get(Hold, key)
+        if hold is not None:
+            self._note(Forgotten(hold))
+
+
+def _rooms(workload: Workload, assignment: FlavorAssignment) -> Iterator[Room]:
+    """Yield what is kept, pod set by pod set: in its domains, or anywhere in its flavors."""
+    requests = {each.name: each.template.request for each in workload.pod_sets}
+    for given in assignment.pod_sets:
+        if given.topology is None:
+            yield Room(request=requests[given.name], count=given.count)
+        else:
+            for domain in given.topology.domains:
+                yield Room(request=requests[given.name], count=domain.count, domain=domain.values)
+
+
+def _device_milli(workload: Workload) -> int:
+    """Return the thousandths of devices that a workload holds, whatever they are called."""
+    extended = sum(
+        pod_set.count * amount
+        for pod_set in workload.pod_sets
+        for name, amount in pod_set.template.request.resources.amounts
+        if "/" in name
+    )
+    return max(workload.device_milli, extended * WHOLE_DEVICE_MILLI)
+
+
+def _without_evictions(verdict: Verdict, limit: Constraint) -> Verdict:
+    """Return the verdict on a workload for which nobody may be evicted now."""
+    return msgspec.structs.replace(
+        verdict,
+        outcome="waiting",
+        targets=(),
+        requeue="PreemptionNoCandidates",
+        code="WaitingForQuota",
+        message=f"{verdict.message}; {limit.name}: {limit.needed} more, {limit.have} left",
+    )
 
 
 def _without_nodes(verdict: Verdict) -> Verdict:

@@ -16,7 +16,7 @@ pkg/cache/scheduler/snapshot.go, clusterqueue_snapshot.go (Fits, AddUsage, Remov
 clusterqueue.go (inactiveReason).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
@@ -45,6 +45,13 @@ class Loss(NamedTuple):
 
 
 NOTHING_LOST = Loss(0, 0)
+
+
+class Held(NamedTuple):
+    """What is kept in a ClusterQueue for a workload that does not hold it yet."""
+
+    queue: str
+    usage: Usage
 
 
 class Queues:
@@ -91,6 +98,8 @@ class Queues:
         self.admitted: dict[str, Admitted] = {}
         self.holders: dict[str, dict[str, Admitted]] = {name: {} for name in self.specs}
         self.losses: dict[str, Loss] = {}  # of the admitted, where anybody knows
+        self.spared: Container[str] = ()  # of the admitted, whom nobody may evict now
+        self.holds: dict[str, Held] = {}  # what is kept for a workload until it starts
         self.displaced: dict[str, Admitted] = {}  # of the admitted, who seeks another place
 
     def node(self, queue: str) -> QuotaNode:
@@ -113,6 +122,29 @@ class Queues:
         self.displaced.pop(key, None)
         self.release(queue, admitted.admission.usage())
         return admitted
+
+    def hold(self, key: str, held: Held) -> None:
+        """Keep `held` for a workload: to all others it is used. It replaces an earlier hold."""
+        self.drop_hold(key)
+        self.holds[key] = held
+        self.use(*held)
+
+    def drop_hold(self, key: str) -> Held | None:
+        """Give back what was kept for a workload and return it, `None` where nothing was."""
+        held = self.holds.pop(key, None)
+        if held is not None:
+            self.release(*held)
+        return held
+
+    @contextmanager
+    def without_hold(self, key: str) -> Iterator[None]:
+        """Let a workload see what is kept for it as free, for as long as the block lasts."""
+        held = self.drop_hold(key)
+        try:
+            yield
+        finally:
+            if held is not None:
+                self.hold(key, held)
 
     @contextmanager
     def without(self, keys: Iterable[str]) -> Iterator[None]:

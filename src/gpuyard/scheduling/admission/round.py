@@ -24,7 +24,7 @@ from gpuyard.scheduling.flavors.assignment import quota_to_reserve
 from gpuyard.scheduling.flavors.modes import Mode
 from gpuyard.scheduling.ordering.between import in_turn
 from gpuyard.scheduling.preemption.policies import can_always_reclaim
-from gpuyard.scheduling.queues import Fit
+from gpuyard.scheduling.queues import Fit, Held
 
 OVERLAP_FITS_LATER = (
     "Workload has overlapping preemption targets with another workload, "
@@ -79,15 +79,33 @@ class _Round:
         self.rules = nominator.rules
         self.victims: dict[str, None] = {}
         self.counted: list[tuple[str, Usage]] = []
+        self.lifted: dict[str, Held] = {}  # holds that count as usage of their owners now
 
     def run(self, heads: Iterable[Head]) -> tuple[Verdict, ...]:
-        entries = [Entry(head, self.nominator.nominate(head)) for head in heads]
+        entries = [self._nominate(head) for head in heads]
         turns = in_turn(entries, self.queues.tree, self.rules.between, self.rules.turns)
         try:
-            return tuple(self._serve(entry) for entry in turns)
+            return tuple(self._serve_holder(entry) for entry in turns)
         finally:
             for queue, usage in self.counted:
                 self.queues.release(queue, usage)
+            for key, held in self.lifted.items():
+                self.queues.hold(key, held)
+
+    def _nominate(self, head: Head) -> Entry:
+        with self.queues.without_hold(head.workload.key):
+            return Entry(head, self.nominator.nominate(head))
+
+    def _serve_holder(self, entry: Entry) -> Verdict:
+        """Serve an entry for which something may be kept: that is free for it alone."""
+        key, counted = entry.workload.key, len(self.counted)
+        held = self.queues.drop_hold(key)
+        verdict = self._serve(entry)
+        if held is not None and len(self.counted) == counted:
+            self.queues.hold(key, held)
+        elif held is not None:
+            self.lifted[key] = held
+        return verdict
 
     def _serve(self, entry: Entry) -> Verdict:
         fit = self._look_again(entry)

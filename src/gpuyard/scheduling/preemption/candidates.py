@@ -73,8 +73,9 @@ def in_queue(
         return []
     return [
         _candidate(queues, admitted, demand, rules)
-        for admitted in queues.holders[queue].values()
-        if holds(admitted.admission, demand.contested)
+        for key, admitted in queues.holders[queue].items()
+        if key not in queues.spared
+        and holds(admitted.admission, demand.contested)
         and may_preempt(policy, demand.workload, admitted.workload, rules)
     ]
 
