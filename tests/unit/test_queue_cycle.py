@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from gpuyard.model.caps import EACH, DailyWindow, UsageCap
 from gpuyard.model.deltas import NodeObserved
 from gpuyard.model.ledger import Eviction, EvictionRules, Hold
 from gpuyard.model.nodes import Device, Node
@@ -42,9 +43,13 @@ class Yard:
             now=lambda head: self.waiting.stamp(head.queue, head.workload),
         )
 
-    def submit(self, key, *pod_sets, to="main", priority=0, at=0):
+    def submit(self, key, *pod_sets, to="main", priority=0, at=0, user=""):
         asked = msgspec.structs.replace(
-            workload(*pod_sets, key=f"t/{key}"), queue=f"t/{to}", priority=priority, created_ns=at
+            workload(*pod_sets, key=f"t/{key}"),
+            queue=f"t/{to}",
+            priority=priority,
+            created_ns=at,
+            user=user,
         )
         self.waiting.add(asked)
 
@@ -283,3 +288,45 @@ def test_the_brake(limit, evicted):
             "devices evicted in the window (thousandths): 4000 more, 3999 left"
         )
         assert not yard.queues.admitted["t/low"].evicted
+
+
+# -- caps beside quota
+
+
+def capped(**cap):
+    given = UsageCap(name="fair", resource=GPU, **{"amount": 4, **cap})
+    return Yard(queue(group(h100=64)), policy=QueuePolicy(rounds_per_cycle=9, caps=(given,)))
+
+
+def test_a_user_has_so_much_and_others_of_the_same_shape_still_start():
+    yard = capped(user=EACH)
+    yard.submit("a1", pods(3), user="ann", at=0)
+    yard.submit("a2", pods(3), user="ann", at=1)
+    yard.submit("b1", pods(3), user="bob", at=2)
+    plan = yard.run()
+    assert started(plan) == ["t/a1", "t/b1"]
+    assert plan.waits["t/a2"].code == "UsageCapReached"
+    assert plan.waits["t/a2"].message == "cap fair for user ann: 3 asked for, 1 left"
+    assert "t/a2" not in yard.queues.admitted
+
+
+def test_a_device_model_has_so_much():
+    yard = capped(model="h100")
+    yard.submit("large", pods(5))
+    yard.submit("small", pods(4), at=1)
+    assert started(yard.run()) == ["t/small"]
+
+
+def test_a_cap_by_the_time_of_day():
+    noon = DailyWindow(from_ns=NOW, until_ns=NOW + 10)
+    yard = capped(windows=(noon,))
+    yard.submit("large", pods(5))
+    assert started(yard.run()) == []
+    yard.waiting.wake("main")
+    assert started(yard.run(now_ns=NOW + 10)) == ["t/large"]
+
+
+def test_pod_sets_count_together():
+    yard = capped()
+    yard.submit("two", pods(3, name="head"), pods(2, name="workers"))
+    assert yard.run().waits["t/two"].code == "UsageCapReached"

@@ -14,6 +14,7 @@ ReasonCode = Literal[
     "GangIncomplete",  # some members fit, not all of them at once
     "WaitingForQuota",  # its queue has the quota, and others hold it
     "WaitingForPreemptedWorkloads",  # room is made for it
+    "UsageCapReached",  # its user, queue or device model may not have more now
     "ExceedsMaxQuota",  # its queue will never have that much
     "NoMatchingFlavor",  # no flavor of its queue suits its pods
     "TopologyPlacementFailed",  # no domain would hold it, however empty

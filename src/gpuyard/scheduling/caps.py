@@ -5,9 +5,10 @@ them. It may be negative, where a window opened over what runs: a cap keeps new 
 evicts nobody. Without a cap there is no answer, `None`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gpuyard.model.caps import DAY_NS, EACH, DailyWindow, UsageCap, Use
+from gpuyard.model.queues import Admission
 from gpuyard.model.reasons import Constraint
 
 EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday
@@ -36,6 +37,31 @@ def left(
                 where=_where(cap, asked),
             )
     return binding
+
+
+def first_exceeded(
+    caps: Sequence[UsageCap], in_use: Iterable[Use], asked: Iterable[Use], now_ns: int
+) -> Constraint | None:
+    """Return the first cap that does not leave enough for all of `asked` together."""
+    used = list(in_use)
+    for use in asked:
+        binding = left(caps, used, use, now_ns)
+        if binding is not None and binding.have < use.amount:
+            return binding
+        used.append(use)
+    return None
+
+
+def uses_of(admission: Admission, user: str, models: Mapping[str, str]) -> Iterator[Use]:
+    """Yield what an admission takes, as caps count it; `models` are device models by flavor."""
+    for key, amount in admission.usage().quota:
+        yield Use(
+            resource=key.resource,
+            amount=amount,
+            user=user,
+            queue=admission.cluster_queue,
+            model=models.get(key.flavor, ""),
+        )
 
 
 def is_open(windows: Sequence[DailyWindow], now_ns: int) -> bool:

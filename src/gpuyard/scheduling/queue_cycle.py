@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from gpuyard.model.caps import UsageCap
 from gpuyard.model.ledger import (
     Eviction,
     EvictionRules,
@@ -38,6 +39,7 @@ from gpuyard.model.plan import Start
 from gpuyard.model.queues import Admission, Admitted
 from gpuyard.model.reasons import Constraint
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, Workload
+from gpuyard.scheduling import caps
 from gpuyard.scheduling.admission import round as admission_round
 from gpuyard.scheduling.admission.entries import Verdict
 from gpuyard.scheduling.admission.nominate import Nominator
@@ -53,6 +55,7 @@ from gpuyard.scheduling.queues import NOTHING_LOST, Held
 
 ROUNDS_MAX = 100_000  # a cycle that needs more does not come to an end
 NOTHING_KNOWN = Ledger()
+PRODUCT_LABEL = "nvidia.com/gpu.product"  # GPU feature discovery
 
 
 class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +63,9 @@ class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     `keeps_domains`: pods stand where admission put them, whether they asked or not. `hold_ns`: how
     long what victims free is kept for whom they left; 0: anybody may take it, as in Kueue, where
-    only the order of the queues protects it. `evictions` of `None` bounds no evictions.
+    only the order of the queues protects it. `evictions` of `None` bounds no evictions. `caps`
+    bound users, queues and device models beside quota; a flavor's device model is the label
+    ``nvidia.com/gpu.product`` of its nodes, else its name.
     """
 
     rules: AdmissionRules = AdmissionRules()
@@ -68,6 +73,7 @@ class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
     keeps_domains: bool = True
     hold_ns: int = 0
     evictions: EvictionRules | None = None
+    caps: tuple[UsageCap, ...] = ()
 
 
 class Evict(msgspec.Struct, frozen=True):
@@ -178,6 +184,9 @@ class _Pass:
         """Carry out one verdict; tell whether its queue may offer somebody else now."""
         if verdict.admission is None:
             return self._wait(verdict)
+        cap = self._exceeded_cap(verdict, verdict.admission)
+        if cap is not None:
+            return self._wait(_capped(verdict, cap))
         landed = self._land(verdict, verdict.admission)
         if landed is None:
             return self._wait(_without_nodes(verdict))
@@ -192,6 +201,21 @@ class _Pass:
         self.waits.pop(key, None)
         self.waiting.take_back(verdict, now_ns=self.now_ns)
         return True
+
+    def _exceeded_cap(self, verdict: Verdict, admission: Admission) -> Constraint | None:
+        if not self.policy.caps:
+            return None
+        models = {
+            name: dict(flavor.node_labels).get(PRODUCT_LABEL, name)
+            for name, flavor in self.queues.flavors.items()
+        }
+        in_use = (
+            use
+            for held in self.queues.admitted.values()
+            for use in caps.uses_of(held.admission, held.workload.user, models)
+        )
+        asked = caps.uses_of(admission, verdict.workload.user, models)
+        return caps.first_exceeded(self.policy.caps, in_use, asked, self.now_ns)
 
     def _land(self, verdict: Verdict, admission: Admission) -> Landed | None:
         if self.placer is None:
@@ -284,6 +308,20 @@ def _device_milli(workload: Workload) -> int:
         if "/" in name
     )
     return max(workload.device_milli, extended * WHOLE_DEVICE_MILLI)
+
+
+def _capped(verdict: Verdict, cap: Constraint) -> Verdict:
+    """Return the verdict on a workload that a cap keeps out; others of its shape may come in."""
+    return msgspec.structs.replace(
+        verdict,
+        outcome="waiting",
+        admission=None,
+        replaced="",
+        requeue="",
+        code="UsageCapReached",
+        message=f"cap {cap.name} for {cap.where}: {cap.needed} asked for, {cap.have} left",
+        tried=None,
+    )
 
 
 def _without_evictions(verdict: Verdict, limit: Constraint) -> Verdict:
