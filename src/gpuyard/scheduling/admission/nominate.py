@@ -72,21 +72,21 @@ class Nominator:
     def _with_fewer_pods(self, head: Head, nominated: Nominated | None) -> Nomination:
         """Return the assignment of all pods, or of as many as can be had."""
         whole = self._try(head, nominated, None)
-        if whole is not None:
-            return whole
         pod_sets = head.workload.pod_sets
-        if self.rules.flavors.partial_admission and partial_admission.can_shrink(pod_sets):
-            fewer = partial_admission.search(
-                pod_sets, lambda counts: self._try(head, nominated, counts)
-            )
-            if fewer is not None:
-                return fewer
-        return Nomination(self._assign(head, self._request(head, nominated, None)))
+        may_shrink = self.rules.flavors.partial_admission and partial_admission.can_shrink(pod_sets)
+        if _is_possible(whole) or not may_shrink:
+            return whole
+
+        def try_fewer(counts: Sequence[int]) -> Nomination | None:
+            fewer = self._try(head, nominated, counts)
+            return fewer if _is_possible(fewer) else None
+
+        return partial_admission.search(pod_sets, try_fewer) or whole
 
     def _try(
         self, head: Head, nominated: Nominated | None, counts: Sequence[int] | None
-    ) -> Nomination | None:
-        """Return what `counts` pods would get, `None` where that is not possible now."""
+    ) -> Nomination:
+        """Return what `counts` pods would get, and who has to go for that."""
         request = self._request(head, nominated, counts)
         assignment = self._assign(head, request)
         replaced = head.workload.replaces if request.replaced is not None else ""
@@ -96,7 +96,7 @@ class Nominator:
             victims = self._victims(head, request, assignment)
             if victims:
                 return Nomination(assignment, victims, replaced)
-        return None
+        return Nomination(assignment)
 
     def _request(
         self, head: Head, nominated: Nominated | None, counts: Sequence[int] | None
@@ -221,6 +221,11 @@ class Nominator:
         return found._replace(
             assignment=msgspec.structs.replace(assignment, pod_sets=pod_sets, usage=usage)
         )
+
+
+def _is_possible(found: Nomination) -> bool:
+    """Tell whether it can be had, now or once the victims are gone."""
+    return found.assignment.mode is Mode.FIT or bool(found.targets)
 
 
 def _never(_key: FlavorResource, _amount: int, /) -> Simulation:
