@@ -6,7 +6,10 @@ from gpuyard.model.policy import Policy
 from gpuyard.scheduling.presets import PRESETS, UnknownPolicyError, preset
 from gpuyard.scheduling.scores import SCORES
 
-ALL = "best-fit, clustering, dot-product, fgd, gpuyard, kube, kube-most-allocated, packing, random"
+ALL = (
+    "best-fit, clustering, dot-product, fgd, gpuyard, kai, kube, kube-most-allocated, "
+    "packing, random"
+)
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,12 @@ ScoreName = Literal[
     "node-affinity",
     "inter-pod-affinity",
     "topology-spread",
+    "bin-pack",
+    "spread",
+    "shared-device",
+    "cpu-only-node",
 ]
-DeviceChoice = Literal["best-fit", "fgd", "random", "first"]
+DeviceChoice = Literal["best-fit", "distributed", "fgd", "random", "first"]
 TieBreak = Literal["rank", "random"]
 GangStart = Literal["pod-by-pod", "all-or-nothing"]
 

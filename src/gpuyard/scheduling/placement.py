@@ -111,16 +111,19 @@ class Placer:
             trial.keep()
         return tuple(placed)
 
-    def choose(self, shape: Shape, within: BoolArray | None = None) -> Choice | None:
+    def choose(
+        self, shape: Shape, within: BoolArray | None = None, bonus: IntArray | None = None
+    ) -> Choice | None:
         """Return the best node for `shape` and the devices on it, `None` where it fits nowhere.
 
-        `within` tells for each slot whether it may be chosen (the nodes of one domain).
+        `within` tells for each slot whether it may be chosen (the nodes of one domain), `bonus`
+        what is added to its total of scores.
         """
         row = self._fresh_row(shape)
-        if self._ranks_by_rows and not row.pod_filters and within is None:
+        if self._ranks_by_rows and not row.pod_filters and within is None and bonus is None:
             slots = self._best_kept(shape, row)
         else:
-            slots = self._best_of_all(shape, row, within)
+            slots = self._best_of_all(shape, row, within, bonus)
         if not len(slots):
             return None
         self.counted.placements += 1
@@ -169,7 +172,13 @@ class Placer:
             total = score if total is None else total + score
         return np.zeros(len(slots), dtype=np.int64) if total is None else total
 
-    def _best_of_all(self, shape: Shape, row: Row, within: BoolArray | None) -> IntArray:
+    def _best_of_all(
+        self,
+        shape: Shape,
+        row: Row,
+        within: BoolArray | None,
+        bonus: IntArray | None = None,
+    ) -> IntArray:
         """Return the slots, ascending, that share the best total of all scores."""
         slots = np.flatnonzero(row.feasible if within is None else row.feasible & within)
         for rule in row.pod_filters:
@@ -178,6 +187,8 @@ class Placer:
             return slots
         self._refresh_scores(shape, row)
         total = self._total(shape, row, slots)
+        if bonus is not None:
+            total = total + bonus[slots]
         best: IntArray = slots[total == total.max()]
         return best
 
@@ -214,6 +225,8 @@ class Placer:
                 return choose_devices.any_fit(left, asked.count, asked.milli, self.rng)
             case "first" | "fgd":  # whole devices are alike: FGD takes the first that are free
                 return choose_devices.first_fit(left, asked.count, asked.milli)
+            case "distributed":
+                return choose_devices.distributed(left, asked.count, asked.milli)
             case "best-fit":
                 return choose_devices.best_fit(left, asked.count, asked.milli)
 

@@ -5,7 +5,8 @@ kube-scheduler's default profile (v1.36.3; image locality, volumes and DRA left 
 placed one by one and ties left to chance. ``kube-most-allocated`` is the bin-packing profile of
 Kubernetes' documentation ("Resource Bin Packing", extended resources with weight 3), with gangs
 placed whole, as a coscheduling plugin does. ``gpuyard`` is ours: FGD, with best-fit beside it for
-what FGD cannot see when workloads end again.
+what FGD cannot see when workloads end again. ``kai`` is KAI Scheduler's default placement (v0.17):
+the fewest free GPUs first, and a device that others share already before any of that.
 """
 
 from difflib import get_close_matches
@@ -35,6 +36,13 @@ PRESETS: dict[str, Policy] = {
     "gpuyard": Policy(
         scores=(WeightedScore(name="fgd", weight=3), WeightedScore(name="best-fit")),
         devices="fgd",
+    ),
+    "kai": Policy(
+        scores=(
+            WeightedScore(name="bin-pack"),
+            WeightedScore(name="cpu-only-node", weight=2),
+            WeightedScore(name="shared-device", weight=100),
+        ),
     ),
     "kube": Policy(
         scores=(WeightedScore(name="least-allocated"), *_KUBE_AROUND),

@@ -9,7 +9,9 @@ from gpuyard.scheduling.rules import Score, always
 from gpuyard.scheduling.scores import (
     balanced_allocation,
     best_fit,
+    bin_pack,
     clustering,
+    cpu_only_node,
     dot_product,
     fgd,
     inter_pod_affinity,
@@ -19,6 +21,7 @@ from gpuyard.scheduling.scores import (
     packing,
     random,
     requested_to_capacity_ratio,
+    shared_device,
     taint_toleration,
     topology_spread,
 )
@@ -44,4 +47,8 @@ SCORES: dict[ScoreName, Score] = {
     "topology-spread": Score(
         "pods", topology_spread.concerns, topology_spread.raw, topology_spread.normalise
     ),
+    "bin-pack": Score("use", always, bin_pack.free, bin_pack.fewest_free),
+    "spread": Score("use", always, bin_pack.free_share),
+    "shared-device": Score("use", shared_device.concerns, shared_device.raw),
+    "cpu-only-node": Score("labels", cpu_only_node.concerns, cpu_only_node.raw),
 }
