@@ -191,7 +191,9 @@ def _places(pod_set: PodSetAssignment, topology: TopologyAssignment) -> list[Top
     """Return the places of one pod set, in each of its flavors once."""
     per_pod = pod_set.usage.divided_by(pod_set.count)
     flavors = sorted({flavor for _, flavor in pod_set.flavors})
-    return [TopologyUsage(flavor, per_pod, topology.domains) for flavor in flavors]
+    return [
+        TopologyUsage(flavor, per_pod, topology.domains, topology.alone_in) for flavor in flavors
+    ]
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,7 +40,9 @@ class TopologyRequest(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True
     where that is possible, else of the next wider level, at last in several. ``unconstrained``:
     anywhere in the topology. `slices` go from the widest level to the narrowest; pod sets that name
     the same `group` get the same domain: one leader, and its workers. `only_groups`: its group is
-    all that the pod set names, for itself it asks for no topology.
+    all that the pod set names, for itself it asks for no topology. `alone_in`: in the domains of
+    this level where its pods stand, nobody else stands who asked for the same (two ComputeDomains
+    in one NVLink clique break each other: NVIDIA/k8s-dra-driver-gpu #892).
     """
 
     mode: TopologyMode
@@ -48,6 +50,7 @@ class TopologyRequest(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True
     slices: tuple[SliceRequest, ...] = ()
     group: str = ""
     only_groups: bool = False
+    alone_in: str = ""
 
 
 class DomainCount(msgspec.Struct, frozen=True):
@@ -58,10 +61,14 @@ class DomainCount(msgspec.Struct, frozen=True):
 
 
 class TopologyAssignment(msgspec.Struct, frozen=True):
-    """How many pods of a pod set go into which domain, in the order of their ranks."""
+    """How many pods of a pod set go into which domain, in the order of their ranks.
+
+    `alone_in` is the level in whose domains it stands alone, "" where it does not matter.
+    """
 
     levels: tuple[str, ...]
     domains: tuple[DomainCount, ...]
+    alone_in: str = ""
 
 
 class TopologyUsage(msgspec.Struct, frozen=True):
@@ -70,6 +77,7 @@ class TopologyUsage(msgspec.Struct, frozen=True):
     flavor: str
     per_pod: Resources
     domains: tuple[DomainCount, ...]
+    alone_in: str = ""
 
 
 Packing = Literal["best-fit", "least-free-capacity"]

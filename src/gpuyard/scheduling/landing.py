@@ -141,7 +141,8 @@ def _standing(
         return given
     hosts = Counter(_host(snapshot, assignment.node) for assignment in placed)
     domains = tuple(DomainCount((host,), hosts[host]) for host in sorted(hosts))
-    return msgspec.structs.replace(given, topology=TopologyAssignment((HOSTNAME,), domains))
+    standing = TopologyAssignment((HOSTNAME,), domains, given.topology.alone_in)
+    return msgspec.structs.replace(given, topology=standing)
 
 
 def _host(snapshot: Snapshot, node: str) -> str:

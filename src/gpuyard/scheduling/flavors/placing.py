@@ -109,7 +109,7 @@ def places_used(
         domains = _beyond(given.topology, before.get(given.name))
         if domains:
             per_pod = question.asked(given.name).pod_set.template.request.resources
-            used.append(TopologyUsage(flavor, per_pod, domains))
+            used.append(TopologyUsage(flavor, per_pod, domains, given.topology.alone_in))
     return tuple(used)
 
 

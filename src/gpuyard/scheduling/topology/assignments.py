@@ -30,7 +30,9 @@ def merged(
         counts[domain.values] += domain.count
     in_order = sorted(counts, key=tree.leaf_of.__getitem__)
     return TopologyAssignment(
-        one.levels, tuple(DomainCount(values, counts[values]) for values in in_order)
+        one.levels,
+        tuple(DomainCount(values, counts[values]) for values in in_order),
+        one.alone_in,
     )
 
 
@@ -42,13 +44,13 @@ def truncated(assignment: TopologyAssignment, count: int) -> TopologyAssignment:
             break
         kept.append(DomainCount(domain.values, min(domain.count, count)))
         count -= domain.count
-    return TopologyAssignment(assignment.levels, tuple(kept))
+    return TopologyAssignment(assignment.levels, tuple(kept), assignment.alone_in)
 
 
 def without_host(assignment: TopologyAssignment, host: str) -> tuple[TopologyAssignment, int]:
     """Return the places on other hosts, and how many pods stand on `host`."""
     kept = tuple(domain for domain in assignment.domains if domain.values[-1] != host)
-    rest = TopologyAssignment(assignment.levels, kept)
+    rest = TopologyAssignment(assignment.levels, kept, assignment.alone_in)
     return rest, pod_count(assignment) - pod_count(rest)
 
 
@@ -62,4 +64,4 @@ def stale_domain(tree: DomainTree, assignment: TopologyAssignment) -> tuple[str,
 
 def usage_of(flavor: str, per_pod: Resources, assignment: TopologyAssignment) -> TopologyUsage:
     """Return what pods with these places hold; each of them takes `per_pod`."""
-    return TopologyUsage(flavor, per_pod, assignment.domains)
+    return TopologyUsage(flavor, per_pod, assignment.domains, assignment.alone_in)

@@ -62,6 +62,7 @@ class Board:
         self.capacity = capacity
         self.tree = capacity.tree
         self.rules = rules
+        self._empty = empty
         for request in requests:
             capacity.know(request.per_pod)
         for usage in assumed:
@@ -87,9 +88,10 @@ class Board:
         found = find_places(self.tree, levels, ask, balance=self.rules.balances_preferred)
         if isinstance(found, Shortage):
             return self._refusal(group, ask, found, excluded)
+        alone_in = group.workers.topology.alone_in
         return Placed(
-            self._assignment(found.leaves, found.workers),
-            self._assignment(found.leaves, found.leaders) if group.leader else None,
+            self._assignment(found.leaves, found.workers, alone_in),
+            self._assignment(found.leaves, found.leaders, alone_in) if group.leader else None,
         )
 
     def _count_leaves(self, group: Group, within: Domain | None) -> tuple[LevelCounts, Exclusions]:
@@ -101,6 +103,8 @@ class Board:
         inside = match.takes
         if within is not None:
             inside = inside & (self.tree.ancestors(within.level) == within.number)
+        if workers.topology.alone_in and not self._empty:
+            inside = inside & capacity.free_of_others(workers.topology.alone_in)
         names = sorted(capacity.resources)
         columns = [capacity.resources[name] for name in names]
         counts, short = count_leaves(
@@ -117,7 +121,7 @@ class Board:
         )
         return counts, excluded
 
-    def _assignment(self, leaves: IntArray, counts: IntArray) -> TopologyAssignment:
+    def _assignment(self, leaves: IntArray, counts: IntArray, alone_in: str) -> TopologyAssignment:
         return TopologyAssignment(
             self.tree.assigned_levels,
             tuple(
@@ -125,6 +129,7 @@ class Board:
                 for leaf, count in zip(leaves.tolist(), counts.tolist(), strict=True)
                 if count
             ),
+            alone_in,
         )
 
     def _refusal(self, group: Group, ask: Ask, shortage: Shortage, excluded: Exclusions) -> Refusal:

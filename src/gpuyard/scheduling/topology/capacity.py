@@ -28,7 +28,7 @@ from gpuyard.model.resources import PODS, Resources
 from gpuyard.model.topology import Topology, TopologyUsage
 from gpuyard.model.workloads import PodTemplate, Request
 from gpuyard.scheduling.feasibility import node_affinity
-from gpuyard.scheduling.fleet import IntArray
+from gpuyard.scheduling.fleet import BoolArray, IntArray
 from gpuyard.scheduling.node_facts import ABSENT, Fact
 from gpuyard.scheduling.shapes import Shape
 from gpuyard.scheduling.snapshot import Snapshot
@@ -60,6 +60,7 @@ class TopologyCapacity:
         for name, column in self.resources.items():
             self.free[:, column] = free[name]
         self.used: IntArray = np.zeros_like(self.free)
+        self._alone: dict[str, IntArray] = {}  # by level: [domain] how many stand alone there
         self._hosts = hosts
         self._matches: dict[Shape, Match] = {}
 
@@ -69,11 +70,13 @@ class TopologyCapacity:
         """Count what a pod set was promised, whether it fits or not."""
         self.know(usage.per_pod)
         self.take(self.used, usage, -1)
+        self._stand_alone(usage, 1)
 
     def release(self, usage: TopologyUsage) -> None:
         """Undo `use`."""
         self.know(usage.per_pod)
         self.take(self.used, usage)
+        self._stand_alone(usage, -1)
 
     def fits(self, usages: Sequence[TopologyUsage]) -> bool:
         """Tell whether all of `usages` fit together now; in a domain that is gone nothing does.
@@ -85,6 +88,8 @@ class TopologyCapacity:
             if any(domain.values not in leaf_of for domain in usage.domains):
                 return False
             self.know(usage.per_pod)
+        if not all(map(self._is_alone, usages)):
+            return False
         left = self.left()
         for usage in usages:
             self.take(left, usage)
@@ -113,6 +118,35 @@ class TopologyCapacity:
             leaves, counts = np.array(here, dtype=np.int64).T
             taken = sign * counts[:, None] * self.amounts(usage.per_pod)
             np.subtract.at(amounts, leaves, taken)
+
+    # -- who stands alone
+
+    def free_of_others(self, level: str) -> BoolArray:
+        """Tell for each leaf whether nobody stands alone in its domain of `level`."""
+        number = self.tree.level_of(level)
+        if number is None:
+            return np.zeros(len(self.free), dtype=np.bool_)
+        alone = self._alone.get(level)
+        if alone is None:
+            return np.ones(len(self.free), dtype=np.bool_)
+        free: BoolArray = alone[self.tree.ancestors(number)] == 0
+        return free
+
+    def _is_alone(self, usage: TopologyUsage) -> bool:
+        if not usage.alone_in:
+            return True
+        leaves = [self.tree.leaf_of[domain.values] for domain in usage.domains]
+        return bool(self.free_of_others(usage.alone_in)[leaves].all())
+
+    def _stand_alone(self, usage: TopologyUsage, change: int) -> None:
+        number = self.tree.level_of(usage.alone_in) if usage.alone_in else None
+        if number is None:
+            return
+        nobody = np.zeros(self.tree.count(number), dtype=np.int64)
+        alone = self._alone.setdefault(usage.alone_in, nobody)
+        leaf_of = self.tree.leaf_of
+        leaves = [leaf_of[each.values] for each in usage.domains if each.values in leaf_of]
+        alone[np.unique(self.tree.ancestors(number)[leaves])] += change
 
     # -- resources
 

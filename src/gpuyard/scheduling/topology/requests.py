@@ -148,6 +148,8 @@ def resolve(tree: DomainTree, topology: str, group: Group, rules: TopologyRules)
         return refused.because("no-slice-size")
     if level is None:
         return refused.because("no-level", label)
+    if request.alone_in and tree.level_of(request.alone_in) is None:
+        return refused.because("no-level", request.alone_in)
     if slice_level is None:
         return refused.because("no-slice-level", layers[0].level)
     if slice_level < level:
