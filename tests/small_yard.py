@@ -90,8 +90,10 @@ class Yard:
         """
         idle = 0
         for count in range(rounds_max):
-            moved = any(verdict.outcome in ("admitted", "preempting") for verdict in self.run())
-            idle = 0 if moved or self.leave() else idle + 1
+            outcomes = {verdict.outcome for verdict in self.run()}
+            has_left = bool(self.leave())
+            moved = has_left or not outcomes.isdisjoint(("admitted", "preempting"))
+            idle = 0 if moved else idle + 1
             if idle == IDLE_ROUNDS:
                 return count
         return None

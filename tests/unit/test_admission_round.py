@@ -342,7 +342,7 @@ def test_whose_node_failed_and_has_no_other(fail_fast, outcome):
 
 
 def test_a_search_goes_on_behind_the_flavor_that_was_tried():
-    """Quota says yes to the first flavor, its only host says no: the next round tries the second."""
+    """The first flavor has quota and no host: the next round tries the second."""
     flavors = [ResourceFlavor(name=name, topology="yard") for name in "ab"]
     specs = [queue(group(a={"cpu": 4}, b={"cpu": 4}), name="q")]
     places = {each.name: hosts({f"x/y/{each.name}": 2}, flavor=each) for each in flavors}
