@@ -1,7 +1,12 @@
-"""What a cycle decides."""
+"""What a cycle decides.
+
+A plan is data: it says what shall be, not how. `gpuyard.scheduling.commitments` turns it into
+writes; its `changes` go to the ledger; a record keeps it, so that it can be computed once more.
+"""
 
 import msgspec
 
+from gpuyard.model.ledger import Hold, LedgerChange
 from gpuyard.model.reasons import ReasonCode
 from gpuyard.model.workloads import Assignment
 
@@ -26,8 +31,23 @@ class Wait(msgspec.Struct, frozen=True):
     code: ReasonCode
 
 
+class Evict(msgspec.Struct, frozen=True, kw_only=True):
+    """`victim` leaves its nodes, all of it, for `workload`; `reason` in one word."""
+
+    victim: str
+    workload: str
+    reason: str = ""
+
+
 class Plan(msgspec.Struct, frozen=True):
-    """Everything that one pass over the pending workloads decided, in its order."""
+    """Everything that one pass over the pending workloads decided, in its order.
+
+    A start whose workload has `evicts` begins when these have left; `holds` keep what they free.
+    `changes` are all that the ledger has to know of the plan, its holds included.
+    """
 
     starts: tuple[Start, ...] = ()
     waits: tuple[Wait, ...] = ()
+    evicts: tuple[Evict, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    changes: tuple[LedgerChange, ...] = ()

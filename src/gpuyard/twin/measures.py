@@ -65,8 +65,9 @@ class Jobs(msgspec.Struct, frozen=True, kw_only=True):
     created_ns: IntArray
     started_ns: IntArray
     ended_ns: IntArray
-    waited_ns: IntArray  # until the start, or until the end of the trace
-    attempts: IntArray  # tries that were given up because members were missing
+    given_up_ns: IntArray  # it failed too often and will not be tried again
+    waited_ns: IntArray  # until the start, until it was given up, or until the end of the trace
+    attempts: IntArray  # tries after which the whole of it was put back
     pool: tuple[str, ...]  # of the first pod's node; empty where it never started
 
     def useful_gpu_hours(self, until_ns: int) -> dict[str, float]:
@@ -219,6 +220,7 @@ class Meter:
         self._created = np.array([one.created_ns for one in workloads], dtype=np.int64)
         self._started = np.full(count, NEVER_NS, dtype=np.int64)
         self._ended = np.full(count, NEVER_NS, dtype=np.int64)
+        self._given_up = np.full(count, NEVER_NS, dtype=np.int64)
         self._attempts = np.zeros(count, dtype=np.int64)
         self._pool = [""] * count
         self._allocated = 0
@@ -250,9 +252,14 @@ class Meter:
         self._ended[index] = now_ns
         self._useful -= int(self._devices[index])
 
-    def gave_up(self, index: int) -> None:
+    def put_back(self, index: int) -> None:
         """Note that workload `index` was put back before it was complete."""
         self._attempts[index] += 1
+
+    def given_up(self, index: int, now_ns: int) -> None:
+        """Note that workload `index` will not start, whatever room there is."""
+        self._given_up[index] = now_ns
+        self._asked -= int(self._devices[index])
 
     def note(self, now_ns: int) -> None:
         """Note the state of the yard as it is from `now_ns` on."""
@@ -291,7 +298,8 @@ class Meter:
 
     def jobs(self, end_ns: int) -> Jobs:
         """Return a row per workload."""
-        until = np.where(self._started == NEVER_NS, end_ns, self._started)
+        until = np.where(self._given_up == NEVER_NS, end_ns, self._given_up)
+        until = np.where(self._started == NEVER_NS, until, self._started)
         return Jobs(
             key=tuple(one.key for one in self._workloads),
             kind=tuple(one.kind for one in self._workloads),
@@ -299,6 +307,7 @@ class Meter:
             created_ns=self._created,
             started_ns=self._started,
             ended_ns=self._ended,
+            given_up_ns=self._given_up,
             waited_ns=np.maximum(until - self._created, 0),
             attempts=self._attempts,
             pool=tuple(self._pool),
