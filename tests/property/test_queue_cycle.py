@@ -1,0 +1,250 @@
+"""Passes over random queues and nodes: nothing is broken, whatever comes, ends and is evicted."""
+
+from collections import Counter
+
+import hypothesis.strategies as st
+import msgspec
+import numpy as np
+from hypothesis import note, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from gpuyard.model.caps import EACH, UsageCap
+from gpuyard.model.deltas import NodeObserved, PodGone
+from gpuyard.model.ledger import EvictionRules, Hold
+from gpuyard.model.nodes import Node
+from gpuyard.model.queues import ClusterQueue, Cohort, LocalQueue, QueuePreemption, ResourceFlavor
+from gpuyard.model.resources import Resources
+from gpuyard.model.topology import HOSTNAME, Topology, TopologyRequest
+from gpuyard.scheduling import presets, queue_cycle, quota
+from gpuyard.scheduling.admission.nominate import Nominator
+from gpuyard.scheduling.admission.rules import AdmissionRules
+from gpuyard.scheduling.admission.waiting import Waiting
+from gpuyard.scheduling.ledger import Ledger
+from gpuyard.scheduling.ordering.between import BetweenRules
+from gpuyard.scheduling.placement import Placer
+from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
+from gpuyard.scheduling.queue_cycle import QueuePolicy
+from gpuyard.scheduling.queues import Loss, Queues
+from gpuyard.scheduling.snapshot import Snapshot
+from gpuyard.scheduling.topology import survey
+from tests.small_queues import GPU, group, pods, workload
+
+QUEUE_NAMES = ("a", "b", "c", "d")
+RACK = "rack"
+PREEMPTIONS = (
+    QueuePreemption(),
+    QueuePreemption(within_cluster_queue="LowerPriority", reclaim_within_cohort="Any"),
+    QueuePreemption(reclaim_within_cohort="LowerPriority"),
+)
+TOPOLOGIES = (
+    None,
+    TopologyRequest(mode="required", level=RACK),
+    TopologyRequest(mode="preferred", level=RACK),
+)
+
+
+@st.composite
+def policies(draw):
+    is_fair = draw(st.booleans())
+    ours = draw(st.booleans())
+    rules = AdmissionRules(
+        between=BetweenRules(by_share=is_fair),
+        preemption=QueuePreemptionRules(
+            fair_sharing=is_fair,
+            orders=("lost-time", "lost-work") if ours else ("newest",),
+            revalidate=ours,
+            stable=ours,
+        ),
+        preempt_after_ns=draw(st.sampled_from((0, 2))),
+    )
+    cap = UsageCap(name="each", resource=GPU, amount=6, user=EACH)
+    return QueuePolicy(
+        rules=rules,
+        rounds_per_cycle=draw(st.sampled_from((1, 50))),
+        keeps_domains=draw(st.booleans()),
+        hold_ns=draw(st.sampled_from((0, 3))),
+        evictions=draw(
+            st.sampled_from(
+                (None, EvictionRules(per_workload_window_ns=5, brake_device_milli_max=8000))
+            )
+        ),
+        caps=draw(st.sampled_from(((), (cap,)))),
+    )
+
+
+class Passes(RuleBasedStateMachine):
+    """Queues over two racks of two hosts with four GPUs each."""
+
+    @initialize(
+        policy=policies(),
+        quotas=st.lists(st.integers(0, 6), min_size=4, max_size=4),
+        limits=st.lists(st.none() | st.integers(0, 8), min_size=4, max_size=4),
+        allowed=st.lists(st.sampled_from(PREEMPTIONS), min_size=4, max_size=4),
+        has_nodes=st.booleans(),
+    )
+    def begin(self, policy, quotas, limits, allowed, has_nodes):
+        note(f"{policy}")
+        self.policy = policy
+        specs = [
+            ClusterQueue(
+                name=name,
+                cohort=("left", "left", "right", "")[index],
+                resource_groups=(group(h100=(quotas[index], limits[index])),),
+                preemption=allowed[index],
+            )
+            for index, name in enumerate(QUEUE_NAMES)
+        ]
+        self.snapshot = Snapshot()
+        for index in range(4):
+            name = f"n{index}"
+            labels = ((HOSTNAME, name), (RACK, f"r{index // 2}"))
+            node = Node(name=name, rank=index, labels=labels, allocatable=Resources.of({GPU: 4}))
+            self.snapshot.apply(NodeObserved(node))
+        self.placer = None
+        flavor = ResourceFlavor(name="h100", topology="racks" if has_nodes else "")
+        places = {}
+        if has_nodes:
+            rng = np.random.default_rng(0)
+            self.placer = Placer(self.snapshot, presets.preset("best-fit"), rng)
+            topology = Topology(name="racks", levels=(RACK, HOSTNAME))
+            places = {"h100": survey(self.snapshot, flavor, topology)}
+        self.queues = Queues(
+            specs,
+            [Cohort(name="left", parent="root"), Cohort(name="right", parent="root")],
+            flavors=[flavor],
+            local_queues=[
+                LocalQueue(namespace="t", name=name, cluster_queue=name) for name in QUEUE_NAMES
+            ],
+            places=places,
+        )
+        self.waiting = Waiting(self.queues, policy.rules)
+        self.now_ns = 0
+        self.nominator = Nominator(
+            self.queues,
+            policy.rules,
+            now=lambda head: self.waiting.stamp(head.queue, head.workload),
+        )
+        self.ledger = Ledger()
+        self.count = 0
+        self.asked = {}
+
+    def has_begun(self):
+        return hasattr(self, "queues")
+
+    @rule(
+        to=st.sampled_from(QUEUE_NAMES),
+        count=st.integers(1, 6),
+        least=st.none() | st.integers(1, 3),
+        topology=st.sampled_from(TOPOLOGIES),
+        priority=st.integers(0, 2),
+        user=st.sampled_from(("", "ann", "bob")),
+    )
+    def submit(self, to, count, least, topology, priority, user):
+        self.count += 1
+        asked = msgspec.structs.replace(
+            workload(
+                pods(count, min_count=least, topology=topology if self.placer else None),
+                key=f"t/w{self.count}",
+            ),
+            queue=f"t/{to}",
+            priority=priority,
+            user=user,
+            created_ns=self.now_ns,
+        )
+        self.asked[asked.key] = asked
+        self.waiting.add(asked, now_ns=self.now_ns)
+
+    @rule(later_ns=st.integers(0, 3))
+    def serve(self, later_ns):
+        self.now_ns += later_ns
+        self.nominator.now_ns = self.now_ns
+        for index, key in enumerate(self.queues.admitted):
+            self.queues.losses[key] = Loss(index % 3, index % 5)
+        before = {key for key, held in self.queues.admitted.items() if held.evicted}
+        plan = queue_cycle.run(
+            self.waiting,
+            self.nominator,
+            self.policy,
+            self.now_ns,
+            ledger=self.ledger,
+            placer=self.placer,
+        )
+        self.ledger = self.ledger.after(plan.changes)
+        for evict in plan.evicts:
+            assert evict.workload not in before, "told to go twice"
+            assert self.queues.admitted[evict.workload].evicted
+            assert evict.beneficiary in plan.waits
+        self._no_start_broke_a_limit(plan)
+
+    def _no_start_broke_a_limit(self, plan):
+        """Where something started, its queue is within what it may have, holds aside."""
+        held = dict(self.queues.holds)
+        for key in held:
+            self.queues.drop_hold(key)
+        for admit in plan.starts:
+            leaf = self.queues.node(admit.admission.cluster_queue)
+            for key, _ in admit.admission.usage().quota:
+                assert quota.available(leaf, key) >= 0
+        for key, one in held.items():
+            self.queues.hold(key, one)
+
+    @precondition(lambda self: self.has_begun() and self.queues.admitted)
+    @rule(which=st.integers(0, 99))
+    def end(self, which):
+        """A workload ends, or a victim is gone and waits again."""
+        keys = sorted(self.queues.admitted)
+        key = keys[which % len(keys)]
+        held = self.queues.remove(key)
+        self.queues.losses.pop(key, None)
+        if self.placer is not None:
+            for pod in [each for each in self.snapshot.bookings if each.startswith(f"{key}/")]:
+                self.snapshot.apply(PodGone(pod))
+        if held.evicted:
+            self.waiting.add(self.asked[key], now_ns=self.now_ns)
+        self.waiting.wake(held.admission.cluster_queue)
+
+    @invariant()
+    def usage_is_what_is_held(self):
+        if not self.has_begun():
+            return
+        expected = Counter()
+        for held in self.queues.admitted.values():
+            for key, amount in held.admission.usage().quota:
+                expected[held.admission.cluster_queue, key] += amount
+        for one in self.queues.holds.values():
+            for key, amount in one.usage.quota:
+                expected[one.queue, key] += amount
+        for name in QUEUE_NAMES:
+            for key, amount in self.queues.node(name).usage.items():
+                assert amount == expected[name, key]
+
+    @invariant()
+    def gangs_stand_whole_on_nodes_that_have_room(self):
+        if not self.has_begun() or self.placer is None:
+            return
+        assert (self.snapshot.fleet.free >= 0).all()
+        standing = Counter(pod.rpartition("/")[0] for pod in self.snapshot.bookings)
+        for key, held in self.queues.admitted.items():
+            assert standing.pop(key) == sum(each.count for each in held.admission.pod_sets)
+        assert not standing
+
+    @invariant()
+    def nobody_is_lost_and_nobody_twice(self):
+        if not self.has_begun():
+            return
+        waiting = Counter(
+            each.key for pending in self.waiting.pending.values() for each in pending.in_order()
+        )
+        assert set(waiting.values()) <= {1}
+        assert not waiting.keys() & self.queues.admitted.keys()
+
+    @invariant()
+    def the_ledger_knows_every_hold(self):
+        if not self.has_begun():
+            return
+        self.ledger.validate()
+        assert self.queues.holds.keys() == self.ledger.of(Hold).keys()
+
+
+Passes.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestPasses = Passes.TestCase
