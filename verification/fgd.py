@@ -229,7 +229,7 @@ def main(argv: list[str] | None = None) -> int:
     if beyond := sorted(set(seeds) - set(SEEDS)):
         print(f"verification.fgd: no published results for seeds {beyond}; known: {[*SEEDS]}")
         return 2
-    missed = 0
+    outcomes: list[Outcome] = []
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     with ProcessPoolExecutor() as pool:
@@ -238,9 +238,22 @@ def main(argv: list[str] | None = None) -> int:
         comparisons += [compare_ties(data, pool)] if arguments.ties else []
         for outcome in itertools.chain(*comparisons):
             print(outcome.line if outcome.is_met else f"{outcome.line}   MISSED")
-            missed += not outcome.is_met
-    print("all reproduced" if not missed else f"{missed} comparisons missed")
-    return 1 if missed else 0
+            outcomes.append(outcome)
+    print(summary(outcomes))
+    return 0 if all(outcome.is_met for outcome in outcomes) else 1
+
+
+def summary(outcomes: Iterable[Outcome]) -> str:
+    """Return one line on all comparisons."""
+    done = list(outcomes)
+    missed = sum(not one.is_met for one in done)
+    exact, rows = sum(one.exact for one in done), sum(one.rows for one in done)
+    said = [f"{missed} comparisons missed" if missed else "all reproduced"]
+    if rows:
+        said.append(f"{exact} of {rows} experiments exact")
+    if any(one.z for one in done):
+        said.append(f"largest |z| of the random policy {max(abs(one.z) for one in done):.2f}")
+    return ", ".join(said)
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ def test_the_program_says_that_rows_are_exact(one_policy, capsys):
         "default      clustering     1 of   1 rows exact   worst difference 0.00"
     )
     assert "MISSED" not in line
-    assert end == "all reproduced"
+    assert end.startswith("all reproduced, ")
 
 
 def test_the_program_fails_where_a_point_differs(one_policy, monkeypatch, capsys):
@@ -208,7 +208,7 @@ def test_the_program_fails_where_a_point_differs(one_policy, monkeypatch, capsys
     line, end = capsys.readouterr().out.splitlines()
     assert "  0 of   1 rows exact" in line
     assert line.endswith("MISSED")
-    assert end == "1 comparisons missed"
+    assert end.startswith("1 comparisons missed")
 
 
 @pytest.mark.parametrize(
