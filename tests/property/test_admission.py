@@ -129,6 +129,7 @@ def rules(draw, **preemption):
         flavors=FlavorRules(fair_sharing=is_fair, preserve_scan_progress=draw(st.booleans())),
         preemption=QueuePreemptionRules(fair_sharing=is_fair, **preemption),
         look_again_on_overlap=draw(st.booleans()),
+        starts_as_it_preempted=draw(st.just(value=True) if preemption else st.booleans()),
     )
 
 
@@ -249,6 +250,6 @@ def test_nobody_is_told_to_go_twice_in_a_round(yard):
     assert len(gone) == len(set(gone))
 
 
-@given(yards(revalidate=True))
+@given(yards(revalidate=True, stable=True))
 def test_it_comes_to_rest(yard):
     assert yard.settle(ROUNDS_MAX) is not None

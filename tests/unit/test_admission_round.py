@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpuyard.model.queues import Admitted, QueuePreemption, ResourceFlavor
+from gpuyard.model.queues import Admitted, Cohort, QueuePreemption, ResourceFlavor
 from gpuyard.model.topology import HOSTNAME, TopologyRequest
 from gpuyard.model.workloads import Workload
 from gpuyard.scheduling.admission import round as one_round
@@ -14,6 +14,8 @@ from gpuyard.scheduling.admission.entries import (
 from gpuyard.scheduling.admission.round import NO_LONGER, OVERLAP, OVERLAP_FITS_LATER
 from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.flavors.rules import FlavorRules
+from gpuyard.scheduling.ordering.between import BetweenRules
+from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
 from tests.small_queues import group, pods, queue
 from tests.small_topology import yard as hosts
 from tests.small_yard import Yard, state
@@ -244,6 +246,40 @@ def test_admission_with_fewer_pods(min_count, is_on, expected):
     (verdict,) = Yard([a_queue("q", 4)], rules=rules, workloads=[job]).run()
     admitted = verdict.admission
     assert (admitted.pod_sets[0].count if admitted else None) == expected
+
+
+def two_who_can_do_with_fewer(**rules):
+    """Two queues without quota share six GPUs of their cohort; each has a job that could use all.
+
+    By their shares each may evict the other for part of its pods.
+    """
+    fair = AdmissionRules(
+        between=BetweenRules(by_share=True),
+        flavors=FlavorRules(fair_sharing=True),
+        preemption=QueuePreemptionRules(fair_sharing=True, revalidate=True, stable=True),
+        **rules,
+    )
+    specs = [a_queue(name, 0, cohort="both", preemption=ANY) for name in ("q", "w")]
+    shared = Cohort(name="both", resource_groups=(group(a=6),))
+    yard = Yard(specs, [shared], rules=fair)
+    for name in ("q", "w"):
+        yard.waiting.add(
+            Workload(key=name, pod_sets=(pods(6, 1, min_count=1),), created_ns=0, queue=name)
+        )
+        yard.run()
+    return yard
+
+
+def test_two_who_can_do_with_fewer_may_evict_each_other_for_ever():
+    assert two_who_can_do_with_fewer().settle(100) is None
+
+
+def test_whoever_evicted_others_for_some_pods_starts_with_no_more():
+    yard = two_who_can_do_with_fewer(starts_as_it_preempted=True)
+    assert yard.settle(100) is not None
+    counts = {key: held.admission.pod_sets[0].count for key, held in yard.queues.admitted.items()}
+    assert sum(counts.values()) <= 6
+    assert counts
 
 
 def grown(key, count, replaces=""):

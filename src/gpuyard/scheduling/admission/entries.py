@@ -27,7 +27,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     """What a queue offers.
 
     `held` is set where the workload has quota and only seeks places. `tried` says where the search
-    for flavors stopped last time, `stamp` when that was.
+    for flavors stopped last time, `stamp` when that was. `at_most` are the pods of each pod set for
+    which it had others evicted, where it may start with no more.
     """
 
     workload: Workload
@@ -36,6 +37,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     is_preemptor: bool = False
     tried: ScanPositions | None = None
     stamp: ScanStamp | None = None
+    at_most: tuple[int, ...] | None = None
 
 
 class Objection(NamedTuple):

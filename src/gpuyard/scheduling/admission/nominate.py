@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gpuyard.model.queues import Admission, FlavorResource, Usage
+from gpuyard.model.workloads import PodSet
 from gpuyard.scheduling.admission.entries import Head, Nominated, Nomination
 from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.flavors import FlavorRequest, assign, partial_admission
@@ -71,8 +72,8 @@ class Nominator:
 
     def _with_fewer_pods(self, head: Head, nominated: Nominated | None) -> Nomination:
         """Return the assignment of all pods, or of as many as can be had."""
-        whole = self._try(head, nominated, None)
-        pod_sets = head.workload.pod_sets
+        whole = self._try(head, nominated, head.at_most)
+        pod_sets = _limited(head)
         may_shrink = self.rules.flavors.partial_admission and partial_admission.can_shrink(pod_sets)
         if _is_possible(whole) or not may_shrink:
             return whole
@@ -226,6 +227,17 @@ class Nominator:
 def _is_possible(found: Nomination) -> bool:
     """Tell whether it can be had, now or once the victims are gone."""
     return found.assignment.mode is Mode.FIT or bool(found.targets)
+
+
+def _limited(head: Head) -> tuple[PodSet, ...]:
+    """Return the pod sets of `head` with no more pods than it may start with."""
+    pod_sets = head.workload.pod_sets
+    if head.at_most is None:
+        return pod_sets
+    return tuple(
+        msgspec.structs.replace(pod_set, count=count)
+        for pod_set, count in zip(pod_sets, head.at_most, strict=True)
+    )
 
 
 def _never(_key: FlavorResource, _amount: int, /) -> Simulation:

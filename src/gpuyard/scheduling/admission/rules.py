@@ -17,6 +17,9 @@ class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
     wants a victim that somebody else takes (RecomputeAssignmentUponPreemptionTargetsOverlap).
     `fail_fast`: whose failed node cannot be replaced at once is evicted instead of waiting on
     (TASFailedNodeReplacementFailFast).
+    `starts_as_it_preempted`: ours. Who had others evicted for fewer than all of its pods starts
+    with no more than these. Otherwise two who can do with fewer may evict each other for ever: each
+    asks for little, so that its share allows it, and takes all once the other has gone.
     `preempt_after_ns`: ours. Who has waited less long than this evicts nobody: most work ends soon
     anyway, and to wait for that costs less than what an eviction throws away.
     """
@@ -29,4 +32,5 @@ class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
     look_again_for_places: bool = True
     look_again_on_overlap: bool = False
     fail_fast: bool = True
+    starts_as_it_preempted: bool = False
     preempt_after_ns: int = 0

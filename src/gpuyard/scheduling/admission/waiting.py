@@ -64,6 +64,7 @@ class Waiting:
         self.homeless: dict[str, Homeless] = {}
         self._queue_of: dict[str, str] = {}
         self._tried: dict[str, tuple[ScanPositions, ScanStamp]] = {}
+        self._room_made: dict[str, tuple[Workload, tuple[int, ...]]] = {}
         self._generation: dict[str, int] = {}  # how often a tree may have gained, by its root
         self._set_queues(queues)
 
@@ -153,6 +154,7 @@ class Waiting:
         """Forget a workload: it was admitted, ended, or is gone."""
         name = self._queue_of.pop(key, None)
         self._tried.pop(key, None)
+        self._room_made.pop(key, None)
         self.homeless.pop(key, None)
         if name in self.pending:
             self.pending[name].delete(key)
@@ -202,6 +204,7 @@ class Waiting:
             self._tried.pop(key, None)
         else:
             self._tried[key] = verdict.tried, self.stamp(verdict.queue, verdict.workload)
+        self._note_room(verdict)
         return self.pending[verdict.queue].requeue(
             verdict.workload,
             _reason(verdict),
@@ -209,6 +212,18 @@ class Waiting:
             now_ns=now_ns,
             more_to_try=verdict.tried is not None and has_more(verdict.tried),
         )
+
+    def _note_room(self, verdict: Verdict) -> None:
+        """Remember for how many pods others were evicted, until it starts or has no victims."""
+        key = verdict.workload.key
+        if verdict.outcome == "waiting":
+            self._room_made.pop(key, None)
+        if verdict.assignment is None or verdict.outcome != "preempting":
+            return
+        if self.rules.starts_as_it_preempted:
+            counts = {each.name: each.count for each in verdict.assignment.pod_sets}
+            at_most = tuple(counts[each.name] for each in verdict.workload.pod_sets)
+            self._room_made[key] = verdict.workload, at_most
 
     def wake(self, queue: str, *, now_ns: int | None = None) -> int:
         """Let everybody in the tree of `queue` be tried again; return how many were parked."""
@@ -230,12 +245,14 @@ class Waiting:
 
     def _head(self, name: str, pending: PendingQueue, workload: Workload) -> Head:
         tried, stamp = self._tried.get(workload.key, (None, None))
+        for_whom, at_most = self._room_made.get(workload.key, (None, None))
         return Head(
             workload=workload,
             queue=name,
             is_preemptor=pending.is_preemptor(workload),
             tried=tried,
             stamp=stamp,
+            at_most=at_most if for_whom == workload else None,
         )
 
 
