@@ -60,7 +60,7 @@ def land(
         for given in admission.pod_sets:
             pod_set = asked[given.name]
             is_bound = keeps_domains or pod_set.topology is not None
-            template = _in_flavors(pod_set.template, _flavors(queues, given))
+            template = in_flavors(pod_set.template, _flavors(queues, given))
             mine = _place(placer, workload, template, given, is_bound=is_bound)
             if mine is None:
                 return None
@@ -103,7 +103,7 @@ def _flavors(queues: Queues, given: PodSetAssignment) -> list[ResourceFlavor]:
     return [queues.flavors[name] for name in sorted({flavor for _, flavor in given.flavors})]
 
 
-def _in_flavors(template: PodTemplate, flavors: list[ResourceFlavor]) -> PodTemplate:
+def in_flavors(template: PodTemplate, flavors: list[ResourceFlavor]) -> PodTemplate:
     """Return `template` with the labels of its flavors as selector, and their tolerations."""
     asked = template.constraints
     selector = dict(asked.node_selector)
