@@ -25,6 +25,7 @@ def tree(*members, least=None, name=""):
 
 TWO = tree(("a", 1), ("b", 1))
 ONE_OF_TWO = tree(("a", 1), ("b", 2), least=1)
+TWO_EACH = tree(("a", 2), ("b", 2), least=1)
 NESTED = tree(tree(("a", 1), name="x"), tree(("b", 1), ("c", 1), name="y"))
 
 
@@ -42,6 +43,8 @@ NESTED = tree(tree(("a", 1), name="x"), tree(("b", 1), ("c", 1), name="y"))
         pytest.param("a:n a:- b:n b:-", TWO, "1", id="among equals by name"),
         pytest.param("a:- b:- b:-", ONE_OF_TWO, "0", id="as few members as are needed"),
         pytest.param("a:n b:- b:-", ONE_OF_TWO, "1 2", id="then a whole member more"),
+        pytest.param("a:- b:- b:-", TWO_EACH, "1 2", id="not a member that lacks pods"),
+        pytest.param("a:- b:-", TWO_EACH, "0", id="and where all lack pods, the first"),
         pytest.param("a:- b:- c:-", NESTED, "0 1 2", id="groups of groups"),
         pytest.param("a:n b:- c:n", NESTED, "1", id="only what a group lacks"),
     ],

@@ -9,8 +9,9 @@ already tie the rest of their group to their domain.
 Within a set that is wider than the preferred level, nodes get points by the order of their
 preferred domains, the emptiest most: whoever could not stay together spreads over few domains.
 
-Whether a domain has room is estimated: with like pods the pods that fit node by node, else the sums
-of what is free. An estimate that is too kind costs a trial, nothing more.
+Whether a domain has room is estimated: with pods that ask for the same kinds as many as fit node by
+node if all were as the smallest (KAI: as the largest, and so passes over domains that would do),
+else the sums of what is free. An estimate that is too kind costs a trial, nothing more.
 
 Semantics: KAI Scheduler v0.17, plugins/topology (job_filtering.go, node_scoring.go).
 """
@@ -202,24 +203,24 @@ def _free(session: Session, names: Sequence[str]) -> IntArray:
 
 
 def _room(session: Session, pods: Sequence[Pod], names: Sequence[str]) -> IntArray:
-    """Return for each slot how many pods of the largest size find room."""
-    largest = {name: max(_asks(pod).get(name, 0) for pod in pods) for name in names}
+    """Return for each slot how many pods of the smallest size find room."""
+    smallest = {name: min(_asks(pod).get(name, 0) for pod in pods) for name in names}
     free = _free(session, names)
     fleet = session.soon.snapshot.fleet
-    if 0 < largest.get(DEVICES, 0) < WHOLE_DEVICE_MILLI:
+    if 0 < smallest.get(DEVICES, 0) < WHOLE_DEVICE_MILLI:
         shared = np.where(fleet.device_free < WHOLE_DEVICE_MILLI, fleet.device_free, 0)
         free[:, list(names).index(DEVICES)] += np.maximum(shared, 0).sum(axis=1)
-    asked = [name for name in names if largest[name] > 0]
+    asked = [name for name in names if smallest[name] > 0]
     if not asked:
         return np.full(fleet.size, len(pods), dtype=np.int64)
     columns = [list(names).index(name) for name in asked]
-    needed = np.array([largest[name] for name in asked], dtype=np.int64)
+    needed = np.array([smallest[name] for name in asked], dtype=np.int64)
     room: IntArray = np.maximum(free[:, columns] // needed, 0).min(axis=1)
     return room
 
 
 def _are_alike(pods: Sequence[Pod]) -> bool:
-    """Tell whether all pods ask for the same kinds, so that the largest can stand for all."""
+    """Tell whether all pods ask for the same kinds, so that the smallest can stand for all."""
     kinds = [
         {name for name, amount in _asks(pod).items() if amount and name not in {"cpu", "memory"}}
         for pod in pods

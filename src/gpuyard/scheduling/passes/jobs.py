@@ -277,6 +277,7 @@ class View:
     def _to_start(self, group: Group, *, really: bool) -> list[Pod]:
         members = self.in_turn(group)
         if not self.is_satisfied(group):
+            members.sort(key=lambda each: not self._may_be_satisfied(each, really=really))
             found: list[Pod] = []
             for member in members[: self.needs(group)]:
                 if not self.is_satisfied(member):
@@ -286,6 +287,14 @@ class View:
             if one := self._member_to_start(member, really=really):
                 return one
         return []
+
+    def _may_be_satisfied(self, member: Group | Leaf, *, really: bool) -> bool:
+        """Tell whether there are pods enough: who lacks pods would only stand in others' way."""
+        if isinstance(member, Group):
+            able = sum(self._may_be_satisfied(each, really=really) for each in member.members)
+            return able >= self.needs(member)
+        waiting = sum(pod.may_start(really=really) for pod in _in(member, self.pods))
+        return self.has(member) + waiting >= self.needs(member)
 
     def _member_to_start(self, member: Group | Leaf, *, really: bool) -> list[Pod]:
         if isinstance(member, Group):
