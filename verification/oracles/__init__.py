@@ -9,7 +9,7 @@ The runner keeps it honest:
 - each single value of each expectation that was compared is then altered, and the comparison must
   fail every time: a comparison that cannot fail proves nothing;
 - a row is out of scope only for a reason on a closed list (`rows.Outside`), and at most
-  `runner.OUTSIDE_MAX_PCT` of a file may be.
+  `rows.OUTSIDE_MAX_PCT` of a file may be.
 
     python -m verification.oracles kube-scheduler $GPUYARD_DATA/oracles/kube_scheduler
 """

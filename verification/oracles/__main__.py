@@ -1,6 +1,7 @@
 """Check published test cases: ``python -m verification.oracles NAME [PATH...]``.
 
-Without a path all of them are taken, from the folder of that name in ``$GPUYARD_DATA/oracles``.
+Without a path all of them are taken, from the folder of that name in ``$GPUYARD_DATA/oracles``, or
+from the one file there that the adapter names.
 """
 
 import argparse
@@ -12,9 +13,14 @@ from pathlib import Path
 from verification.oracles.kube_scheduler import KUBE_SCHEDULER
 from verification.oracles.kueue import KUEUE
 from verification.oracles.rows import Adapter
-from verification.oracles.runner import OUTSIDE_MAX_PCT, Findings, check_file
+from verification.oracles.runner import Findings, check_file
+from verification.oracles.volcano import VOLCANO
 
-ADAPTERS: dict[str, Adapter] = {"kube-scheduler": KUBE_SCHEDULER, "kueue": KUEUE}
+ADAPTERS: dict[str, Adapter] = {
+    "kube-scheduler": KUBE_SCHEDULER,
+    "kueue": KUEUE,
+    "volcano": VOLCANO,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         data = os.environ.get("GPUYARD_DATA")
         if not data:
             parser.error("give files or folders, or set GPUYARD_DATA to the folder with oracles/")
-        chosen.paths = [Path(data, "oracles", chosen.name.replace("-", "_"))]
+        place = ADAPTERS[chosen.name].place or chosen.name.replace("-", "_")
+        chosen.paths = [Path(data, "oracles", place)]
     missing = [path for path in chosen.paths if not path.exists()]
     if missing:
         parser.error(f"{missing[0]} does not exist")
@@ -62,8 +69,12 @@ def lines_of(found: Findings) -> Iterator[str]:
     yield from (f"  not attempted: {count} {test}" for test, count in sorted(found.later.items()))
     for reason, count in sorted(found.outside.items()):
         yield f"  out of scope: {count} {reason}"
-    if found.outside_pct > OUTSIDE_MAX_PCT:
-        yield f"  {found.outside_pct:.0f} % are out of scope, at most {OUTSIDE_MAX_PCT} % may be"
+    if found.outside_pct > found.outside_max_pct:
+        most = found.outside_max_pct
+        yield f"  {found.outside_pct:.0f} % are out of scope, at most {most} % may be"
+    for reason, count in sorted(found.disagreements.items()):
+        if count:
+            yield f"  disagree: {count} {reason}"
     yield from (f"  failed {line}" for line in found.differences)
     yield from (f"  cannot fail: {line}" for line in found.unnoticed)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+OUTSIDE_MAX_PCT = 35
 Json = Any  # decoded JSON
 Answers = dict[str, object]
 
@@ -27,6 +28,10 @@ class Outside(enum.Enum):
     CONCURRENT_ADMISSION = "concurrent admission"
     INTERNAL_NAME = "name of an internal structure"
     CALL_COUNT = "call count"
+    NUMA = "NUMA zones"
+    COMPUTED = "computed or compared by code that is not in the row"
+    UNRESOLVED = "inputs that the extract left as Go expressions"
+    UNLIKE_GPUS = "GPU memory on GPUs of several sizes"
 
 
 class OutOfScopeError(Exception):
@@ -99,6 +104,10 @@ class Adapter(NamedTuple):
     outside: Mapping[tuple[str, str], Outside] = {}
     shared: frozenset[str] = frozenset()  # stems
     read: Callable[[Path], Iterator[Json]] = read
+    place: str = ""  # the folder or file in $GPUYARD_DATA/oracles, where it is not the name
+    bar_pct: int = 100  # so much of what is attempted must agree; the rest is counted and shown
+    outside_max_pct: int = OUTSIDE_MAX_PCT  # so much of a file may be none of ours
+    reasons: Mapping[str, str] = {}  # why rows disagree, by their names up to the first blank
 
 
 def stem(path: Path) -> str:

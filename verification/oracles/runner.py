@@ -10,8 +10,6 @@ import msgspec
 from verification.oracles import rows
 from verification.oracles.rows import Adapter, Answers, Json, Kind, OutOfScopeError, Test
 
-OUTSIDE_MAX_PCT = 35
-
 
 class Findings(msgspec.Struct):
     """What became of the rows of one file."""
@@ -24,6 +22,9 @@ class Findings(msgspec.Struct):
     altered: int = 0  # expectations that were altered, one value at a time
     unnoticed: list[str] = msgspec.field(default_factory=list)  # alterations that still passed
     later: Counter[str] = msgspec.field(default_factory=Counter)  # rows not attempted, by test
+    bar_pct: int = 100
+    outside_max_pct: int = rows.OUTSIDE_MAX_PCT
+    disagreements: Counter[str] = msgspec.field(default_factory=Counter)  # rows, by their reasons
 
     @property
     def outside_pct(self) -> float:
@@ -33,8 +34,10 @@ class Findings(msgspec.Struct):
 
     @property
     def is_fine(self) -> bool:
-        """Tell whether all that is in scope passed, and enough of it is."""
-        return not self.failed and not self.unnoticed and self.outside_pct <= OUTSIDE_MAX_PCT
+        """Tell whether what is in scope passed, up to the adapter's bar, and enough of it is."""
+        attempted = self.passed + self.failed
+        reaches_bar = 100 * self.passed >= self.bar_pct * attempted
+        return reaches_bar and not self.unnoticed and self.outside_pct <= self.outside_max_pct
 
 
 class Judged(NamedTuple):
@@ -47,7 +50,7 @@ class Judged(NamedTuple):
 
 def check_file(path: Path, adapter: Adapter) -> Findings:
     """Check every row of `path`."""
-    found = Findings(path.name)
+    found = Findings(path.name, bar_pct=adapter.bar_pct, outside_max_pct=adapter.outside_max_pct)
     if rows.stem(path) in adapter.shared:
         return found
     for raw in adapter.read(path):
@@ -68,7 +71,11 @@ def check_file(path: Path, adapter: Adapter) -> Findings:
         found.altered += judged.altered
         found.passed += not judged.differences
         found.failed += bool(judged.differences)
-        found.differences += [f"{title}: {line}" for line in judged.differences]
+        why = adapter.reasons.get(raw["name"].split(" ")[0], "")
+        found.disagreements[why] += bool(judged.differences and why)
+        found.differences += [
+            f"{title}: {line}{f' — {why}' if why else ''}" for line in judged.differences
+        ]
         found.unnoticed += [f"{title}: {line}" for line in judged.unnoticed]
     return found
 
