@@ -18,6 +18,8 @@ ReasonCode = Literal[
     "ExceedsMaxQuota",  # its queue will never have that much
     "NoMatchingFlavor",  # no flavor of its queue suits its pods
     "TopologyPlacementFailed",  # no domain would hold it, however empty
+    "ExceedsFleet",  # all nodes together, were they empty, would not hold it
+    "BadConstraints",  # what it asks for contradicts itself
     "Misconfigured",  # its queue or namespace does not let it in
     "Suspended",  # its queue is stopped
     "PendingEvaluation",  # its turn has not come yet
