@@ -224,6 +224,7 @@ class Meter:
         self._attempts = np.zeros(count, dtype=np.int64)
         self._pool = [""] * count
         self._allocated = 0
+        self._abandoned = 0  # of it, what is still held for workloads that were given up
         self._useful = 0
         self._asked = 0
         self._rows: list[tuple[int, int, int, int]] = []
@@ -232,9 +233,11 @@ class Meter:
         """Note that pods were bound to `milli` thousandths."""
         self._allocated += milli
 
-    def gave_back(self, milli: int) -> None:
-        """Note that pods left `milli` thousandths."""
+    def gave_back(self, milli: int, *, is_abandoned: bool = False) -> None:
+        """Note that pods left `milli` thousandths; `is_abandoned`: their workload was given up."""
         self._allocated -= milli
+        if is_abandoned:
+            self._abandoned -= milli
 
     def arrived(self, index: int) -> None:
         """Note that workload `index` wants to start from now on."""
@@ -256,14 +259,15 @@ class Meter:
         """Note that workload `index` was put back before it was complete."""
         self._attempts[index] += 1
 
-    def given_up(self, index: int, now_ns: int) -> None:
-        """Note that workload `index` will not start, whatever room there is."""
+    def given_up(self, index: int, now_ns: int, held_milli: int) -> None:
+        """Note that workload `index` will never start; its pods still hold `held_milli`."""
         self._given_up[index] = now_ns
+        self._abandoned += held_milli
         self._asked -= int(self._devices[index])
 
     def note(self, now_ns: int) -> None:
         """Note the state of the yard as it is from `now_ns` on."""
-        held = self._allocated - self._useful
+        held = self._allocated - self._useful - self._abandoned  # by who is not complete
         self._rows.append((now_ns, self._allocated, self._useful, self._asked - held))
         self._states.note()
 

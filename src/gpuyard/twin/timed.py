@@ -135,7 +135,8 @@ class _Yard:
         self.reporter = reporter
         self.recorder: Recorder | None = None
         self.events: list[tuple[int, What, int, int]] = []  # ns, what, job, attempt
-        self.jobs: list[_Job] = []
+        self.arrivals: tuple[TimedWorkload, ...] = ()
+        self.jobs: dict[int, _Job] = {}  # who is here, by their place among the arrivals
         self.by_key: dict[str, _Job] = {}
         self.by_start: dict[str, _Job] = {}
         self.by_pod: dict[str, _Job] = {}
@@ -152,24 +153,26 @@ class _Yard:
         instants = [self.starts.next_ns(), self.events[0][0] if self.events else None]
         return min((each for each in instants if each is not None), default=None)
 
-    def take_in(self, what: What, job: _Job, attempt: int, now_ns: int) -> bool:
-        """Let one event happen; tell whether the job now wants what it did not want before."""
+    def take_in(self, what: What, index: int, attempt: int, now_ns: int) -> _Job | None:
+        """Let one event happen; return the job that now wants what it did not want before."""
         if what in {What.ARRIVE, What.END}:
             self.coming -= 1
             self.moved_ns = now_ns
+        if what is What.ARRIVE:
+            return self._arrive(index)
+        job = self.jobs.get(index)  # a clock may outlive its job
+        if job is None:
+            return None
         match what:
-            case What.ARRIVE:
-                self.waiting[job.index] = job
-                self.meter.arrived(job.index)
-                return True
-            case What.RETURN:
-                return self._return(job, now_ns)
+            case What.RETURN if self._is_back(job, now_ns):
+                return job
             case What.END:
-                self.meter.ended(job.index, now_ns)
+                self.meter.ended(index, now_ns)
                 self._take_away(job, tuple(job.bound), now_ns)
-            case What.GIVE_UP if attempt == job.attempts and not job.is_complete:
+                del self.jobs[index], self.by_key[job.key]
+            case What.GIVE_UP if attempt == job.attempts and job.ready and not job.is_complete:
                 self._lose_patience(job, now_ns)
-        return False
+        return None
 
     def settle(self, now_ns: int) -> None:
         """Let everything happen that starts on their way lead to by now."""
@@ -212,7 +215,9 @@ class _Yard:
         self._carry_out(plan, now_ns)
         snapshot = self.placer.snapshot
         for wait in plan.waits:
-            job = self.by_key[wait.workload]
+            job = self.by_key.get(wait.workload)
+            if job is None or not job.missing:
+                continue  # what was begun of it has come to a bad end already
             # Terms of running pods may give the same pods another shape.
             if job.parked is not job.missing or snapshot.terms.held:
                 job.parked = job.missing
@@ -248,6 +253,14 @@ class _Yard:
 
     # -- what becomes of it
 
+    def _arrive(self, index: int) -> _Job:
+        arrival = self.arrivals[index]
+        workload = arrival.workload
+        job = _Job(index, arrival, workload.pod_count, cycle.members(workload))
+        self.jobs[index] = self.by_key[job.key] = self.waiting[index] = job
+        self.meter.arrived(index)
+        return job
+
     def _hear(self, news: News, forming: dict[int, _Job], now_ns: int) -> None:
         match news:
             case PodLeft(pod) if pod in self.by_pod:
@@ -268,7 +281,10 @@ class _Yard:
                 self._begin(job, now_ns)
             return
         # What was written leaves when the API server says so; the rest was never anywhere.
-        self._free(job, [pod for pod in pods if not self.starts.api.exists(pod)], now_ns)
+        never_written = [
+            pod for pod in pods if pod in job.bound and not self.starts.api.exists(pod)
+        ]
+        self._free(job, never_written, now_ns)
         if ended.outcome == "given-up":
             self._fail(job, pods, now_ns)
             return
@@ -311,11 +327,10 @@ class _Yard:
     def _fail(self, job: _Job, failed: tuple[str, ...], now_ns: int) -> None:
         """End a job that will not be tried again; of `failed` some may not want to leave."""
         self._take_away(job, tuple(pod for pod in job.bound if pod not in failed), now_ns)
-        job.attempts += 1
-        job.away.clear()
-        job.missing = ()
         self._stop_waiting(job)
-        self.meter.given_up(job.index, now_ns)
+        del self.jobs[job.index], self.by_key[job.key]
+        held_milli = sum(one.device_milli for one in job.bound.values())
+        self.meter.given_up(job.index, now_ns, held_milli)
         self.moved_ns = now_ns
 
     def _send_away(self, job: _Job, pods: tuple[str, ...], until_ns: int) -> None:
@@ -326,8 +341,8 @@ class _Yard:
             self._stop_waiting(job)
         heapq.heappush(self.events, (until_ns, What.RETURN, job.index, job.attempts))
 
-    def _return(self, job: _Job, now_ns: int) -> bool:
-        """Ask again for nodes for pods whose delay is over; tell whether there are any."""
+    def _is_back(self, job: _Job, now_ns: int) -> bool:
+        """Let pods miss a node again whose delay is over; tell whether there are any."""
         back = [pod for pod, until_ns in job.away.items() if until_ns <= now_ns]
         for pod in back:
             del job.away[pod]
@@ -361,7 +376,7 @@ class _Yard:
             del self.by_pod[pod]
             job.ready.discard(pod)
             self.tell(PodGone(pod, now_ns))
-            self.meter.gave_back(assignment.device_milli)
+            self.meter.gave_back(assignment.device_milli, is_abandoned=job.index not in self.jobs)
 
 
 def run(
@@ -385,12 +400,9 @@ def run(
     for node in setting.nodes:
         yard.tell(NodeObserved(node))
     yard.tell(MixObserved(setting.mix))
+    yard.arrivals = setting.arrivals
     for index, arrival in enumerate(setting.arrivals):
-        workload = arrival.workload
-        job = _Job(index, arrival, workload.pod_count, cycle.members(workload))
-        yard.jobs.append(job)
-        yard.by_key[workload.key] = job
-        yard.events.append((workload.created_ns, What.ARRIVE, index, 0))
+        yard.events.append((arrival.workload.created_ns, What.ARRIVE, index, 0))
     heapq.heapify(yard.events)
     yard.coming = len(yard.events)
     end_ns = _live(yard, setting.until_ns)
@@ -417,8 +429,9 @@ def _live(yard: _Yard, until_ns: int | None) -> int:
         fresh = []
         while yard.events and yard.events[0][0] == now_ns:
             _, what, index, attempt = heapq.heappop(yard.events)
-            if yard.take_in(what, yard.jobs[index], attempt, now_ns):
-                fresh.append(yard.jobs[index])
+            job = yard.take_in(what, index, attempt, now_ns)
+            if job is not None:
+                fresh.append(job)
         yard.starts.tick(now_ns)
         yard.settle(now_ns)
         woken = [yard.by_key[key] for key in yard.parking.woken()]
