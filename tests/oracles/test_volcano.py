@@ -1,11 +1,12 @@
 """Volcano's own test cases are asked, counted and explained, and none agrees by accident."""
 
 import copy
+from pathlib import Path
 
 import pytest
 
 from verification.oracles import runner
-from verification.oracles.__main__ import lines_of, main
+from verification.oracles.__main__ import lines_of, main, summary
 from verification.oracles.rows import Row
 from verification.oracles.volcano import STEM, VOLCANO, cluster, objects, read
 from verification.oracles.volcano.enqueue import one_cycle
@@ -63,6 +64,16 @@ def test_the_program_prints_the_table(found, file, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed[: len(list(lines_of(found)))] == list(lines_of(found))
     assert sum(line.startswith("  disagree: ") for line in printed) == len(set(REASONS.values()))
+
+
+def test_the_page_says_what_is_printed(found):
+    page = Path(__file__).parents[2].joinpath("docs/reference/oracles.md").read_text("utf-8")
+    assert f"`{summary([found])}`" in page
+    for reason, count in found.disagreements.items():
+        assert not count or f"| {count} | {reason} |" in page
+    for reason, count in found.outside.items():
+        [line] = [line for line in page.splitlines() if line.startswith(f"| {reason} |")]
+        assert line.endswith(f" {count} |")
 
 
 # -- a row that expects nothing agrees for its own reason, and no other
