@@ -158,3 +158,43 @@ def test_devices_are_chosen_with_the_nodes(milli, expected):
     landed = land(placer, QUEUES, workload(asked), admitted(asked))
     used = {device for one in landed.assignments for device in one.devices}
     assert len(used) == expected
+
+
+SPREADING = Policy(
+    scores=(WeightedScore(name="least-allocated", resources=(ResourceWeight(GPU),)),)
+)
+
+
+def a_gang_of_two_shapes():
+    """Return a placer that puts the small pod where only the large one fits, and the gang."""
+    snapshot = a_placer(("a", 4, {}), ("b", 2, {})).snapshot
+    first, second = pods(1, 2, name="small"), pods(1, 4, name="large")
+    return Placer(snapshot, SPREADING, np.random.default_rng(0)), first, second
+
+
+def test_one_after_the_other_misses_places():
+    placer, first, second = a_gang_of_two_shapes()
+    assert land(placer, QUEUES, workload(first, second), admitted(first, second)) is None
+    assert placer.snapshot.bookings == {}
+
+
+def test_all_together_finds_them():
+    pytest.importorskip("highspy")
+    placer, first, second = a_gang_of_two_shapes()
+    job, given = workload(first, second), admitted(first, second)
+    landed = land(placer, QUEUES, job, given, exact_limit_s=1.0)
+    assert [(one.pod, one.node) for one in landed.assignments] == [
+        ("team/job/small-0", "b"),
+        ("team/job/large-0", "a"),
+    ]
+    assert {booking.assignment for booking in placer.snapshot.bookings.values()} == set(
+        landed.assignments
+    )
+    assert {one.group for one in landed.assignments} == {"team/job"}
+
+
+def test_domains_are_not_left_for_it():
+    placer, first, second = a_gang_of_two_shapes()
+    given = admitted(first, second, domains={("a",): 1})
+    job = workload(first, second)
+    assert land(placer, QUEUES, job, given, exact_limit_s=1.0) is None

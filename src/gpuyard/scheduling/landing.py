@@ -19,10 +19,11 @@ import msgspec
 import numpy as np
 
 from gpuyard.model.constraints import Constraints
-from gpuyard.model.deltas import PodBound
+from gpuyard.model.deltas import PodBound, PodGone
 from gpuyard.model.queues import Admission, PodSetAssignment, ResourceFlavor
 from gpuyard.model.topology import HOSTNAME, DomainCount, TopologyAssignment
 from gpuyard.model.workloads import Assignment, PodTemplate, Workload
+from gpuyard.scheduling import exact
 from gpuyard.scheduling.feasibility import node_affinity
 from gpuyard.scheduling.fleet import BoolArray
 from gpuyard.scheduling.placement import Placer
@@ -51,11 +52,16 @@ def land(
     admission: Admission,
     *,
     keeps_domains: bool = True,
+    exact_limit_s: float = 0.0,
 ) -> Landed | None:
-    """Bind all pods of an admitted workload and return where; `None` where they do not fit."""
+    """Bind all pods of an admitted workload and return where; `None` where they do not fit.
+
+    Pods are placed one after the other, so a workload of several shapes may not find the places
+    that there are. With `exact_limit_s` all its pods are then looked for together, for so long,
+    unless they are bound to domains.
+    """
     asked = {pod_set.name: pod_set for pod_set in workload.pod_sets}
-    placed: list[Assignment] = []
-    standing: list[PodSetAssignment] = []
+    placed: dict[str, list[Assignment]] = {}
     with placer.snapshot.trial() as trial:
         for given in admission.pod_sets:
             pod_set = asked[given.name]
@@ -63,11 +69,55 @@ def land(
             template = in_flavors(pod_set.template, _flavors(queues, given))
             mine = _place(placer, workload, template, given, is_bound=is_bound)
             if mine is None:
-                return None
-            placed += mine
-            standing.append(_standing(placer.snapshot, given, mine))
+                break
+            placed[given.name] = mine
+        else:
+            trial.keep()
+            return _landed(placer.snapshot, admission, placed)
+    is_free = not any(
+        given.topology is not None and (keeps_domains or asked[given.name].topology is not None)
+        for given in admission.pod_sets
+    )
+    if exact_limit_s and is_free and len(admission.pod_sets) > 1:
+        return _exactly(placer, queues, workload, admission, exact_limit_s)
+    return None
+
+
+def _exactly(
+    placer: Placer, queues: Queues, workload: Workload, admission: Admission, limit_s: float
+) -> Landed | None:
+    """Look for places of all pods together."""
+    templates = {each.name: each.template for each in workload.pod_sets}
+    pods = [
+        (f"{workload.key}/{given.name}-{index}", in_flavors(templates[given.name], flavors))
+        for given in admission.pod_sets
+        for flavors in [_flavors(queues, given)]
+        for index in range(given.count)
+    ]
+    with placer.snapshot.trial() as trial:
+        found = exact.place(placer, pods, limit_s)
+        if found.code != "Placed":
+            return None
+        placed: dict[str, list[Assignment]] = {given.name: [] for given in admission.pod_sets}
+        for bound in found.assignments:
+            placer.snapshot.apply(PodGone(bound.pod))
+            owned = msgspec.structs.replace(
+                bound, priority=workload.effective_priority, group=workload.key
+            )
+            placer.snapshot.apply(PodBound(owned))
+            placed[bound.pod.removeprefix(f"{workload.key}/").rpartition("-")[0]].append(owned)
         trial.keep()
-    return Landed(tuple(placed), Admission(admission.cluster_queue, tuple(standing)))
+    return _landed(placer.snapshot, admission, placed)
+
+
+def _landed(
+    snapshot: Snapshot, admission: Admission, placed: Mapping[str, list[Assignment]]
+) -> Landed:
+    standing = (_standing(snapshot, given, placed[given.name]) for given in admission.pod_sets)
+    return Landed(
+        tuple(one for given in admission.pod_sets for one in placed[given.name]),
+        Admission(admission.cluster_queue, tuple(standing)),
+    )
 
 
 def _place(

@@ -61,7 +61,9 @@ PRODUCT_LABEL = "nvidia.com/gpu.product"  # GPU feature discovery
 class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How queues are served.
 
-    `keeps_domains`: pods stand where admission put them, whether they asked or not. `hold_ns`: how
+    `keeps_domains`: pods stand where admission put them, whether they asked or not.
+    `exact_limit_s`: how long to look for the places of a gang of several shapes with a solver,
+    where placing one pod after the other found none; 0: not at all. `hold_ns`: how
     long what victims free is kept for whom they left; 0: anybody may take it, as in Kueue, where
     only the order of the queues protects it. `evictions` of `None` bounds no evictions. `caps`
     bound users, queues and device models beside quota; a flavor's device model is the label
@@ -71,6 +73,7 @@ class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
     rules: AdmissionRules = AdmissionRules()
     rounds_per_cycle: int = 1
     keeps_domains: bool = True
+    exact_limit_s: float = 0.0
     hold_ns: int = 0
     evictions: EvictionRules | None = None
     caps: tuple[UsageCap, ...] = ()
@@ -226,6 +229,7 @@ class _Pass:
             verdict.workload,
             admission,
             keeps_domains=self.policy.keeps_domains,
+            exact_limit_s=self.policy.exact_limit_s,
         )
 
     def _wait(self, verdict: Verdict) -> bool:
