@@ -107,6 +107,7 @@ class Adapter(NamedTuple):
     place: str = ""  # the folder or file in $GPUYARD_DATA/oracles, where it is not the name
     bar_pct: int = 100  # so much of what is attempted must agree; the rest is counted and shown
     outside_max_pct: int = OUTSIDE_MAX_PCT  # so much of a file may be none of ours
+    named_max: int = 0  # so many rows of a file may disagree, if each has its reason below
     reasons: Mapping[str, str] = {}  # why rows disagree, by their names up to the first blank
 
 

@@ -52,6 +52,10 @@ OUTSIDE: dict[tuple[str, str], Outside] = {
     **cache.OUTSIDE,
 }
 
+FAULTS_MAX = 5
+LOST = "the extract lost what one pod takes: its SinglePodRequests are empty"
+FAULTS = {"sibling-flavor": LOST, "non-hostname-leaf": LOST}
+
 
 def read(path: Path) -> Iterator[Json]:
     """Yield the rows of `path` with what lies around them: fixtures, set-up, and ``now``."""
@@ -78,5 +82,10 @@ def _gates(row: Json) -> dict[str, bool]:
 
 
 KUEUE = Adapter(
-    tests=TESTS, outside=OUTSIDE, shared=frozenset({rows.stem(Path(FIXTURES))}), read=read
+    tests=TESTS,
+    outside=OUTSIDE,
+    shared=frozenset({rows.stem(Path(FIXTURES))}),
+    read=read,
+    named_max=FAULTS_MAX,
+    reasons=FAULTS,
 )
