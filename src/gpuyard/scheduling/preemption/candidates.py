@@ -66,46 +66,50 @@ def in_queue(
 ) -> list[Candidate]:
     """Return the candidates of one queue, in no order."""
     allowed = queues.specs[demand.queue].preemption
+    is_own = queue == demand.queue
     policy: PreemptionPolicy = (
-        allowed.within_cluster_queue if queue == demand.queue else allowed.reclaim_within_cohort
+        allowed.within_cluster_queue if is_own else allowed.reclaim_within_cohort
     )
     if policy == "Never":
         return []
+    spares_nobody = policy == "Any"
     return [
-        _candidate(queues, admitted, demand, rules)
-        for key, admitted in queues.holders[queue].items()
-        if key not in queues.spared
-        and holds(admitted.admission, demand.contested)
-        and may_preempt(policy, demand.workload, admitted.workload, rules)
+        Candidate(_rank(admitted, rules, queues.losses, is_own=is_own), admitted)
+        for admitted in queues.holders[queue].values()
+        if holds(admitted.admission, demand.contested)
+        and (spares_nobody or may_preempt(policy, demand.workload, admitted.workload, rules))
     ]
-
-
-def _candidate(
-    queues: Queues, admitted: Admitted, demand: Demand, rules: QueuePreemptionRules
-) -> Candidate:
-    loss = queues.losses.get(admitted.workload.key, NOTHING_LOST)
-    return Candidate(rank(admitted, demand.queue, rules, loss), admitted)
 
 
 def holds(admission: Admission, contested: frozenset[FlavorResource]) -> bool:
     """Tell whether any of `contested` was given to a workload, be it an amount of zero."""
-    return any(
-        (flavor, resource) in contested
-        for pod_set in admission.pod_sets
-        for resource, flavor in pod_set.flavors
-    )
+    for pod_set in admission.pod_sets:  # not any(): asked of every holder, for every demand
+        for resource, flavor in pod_set.flavors:
+            if (flavor, resource) in contested:
+                return True
+    return False
 
 
 def rank(
     admitted: Admitted, own_queue: str, rules: QueuePreemptionRules, loss: Loss = NOTHING_LOST
 ) -> Rank:
     """Return what tells two candidates apart, but for what their LocalQueues have used."""
-    workload, reserved_ns = admitted.workload, admitted.reserved_ns
-    by_loss = {"newest": 0, "lost-time": loss.time_ns, "lost-work": loss.device_ns}
+    is_own = admitted.admission.cluster_queue == own_queue
+    return _rank(admitted, rules, {admitted.workload.key: loss}, is_own=is_own)
+
+
+def _rank(
+    admitted: Admitted, rules: QueuePreemptionRules, losses: Mapping[str, Loss], *, is_own: bool
+) -> Rank:
+    workload, reserved_ns, order = admitted.workload, admitted.reserved_ns, rules.orders[0]
+    lost = 0
+    if order != "newest":
+        loss = losses.get(workload.key, NOTHING_LOST)
+        lost = loss.time_ns if order == "lost-time" else loss.device_ns
     return (
         not admitted.evicted,
-        by_loss[rules.orders[0]],
-        admitted.admission.cluster_queue == own_queue,
+        lost,
+        is_own,
         priority(workload, rules.turns),
         reserved_ns is not None,
         -(reserved_ns or 0),

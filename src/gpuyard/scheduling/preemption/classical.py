@@ -21,7 +21,7 @@ Semantics: Kueue v0.19.2, pkg/scheduler/preemption/classical/ and preemption.go
 (classicalPreemptions).
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set as AbstractSet
 from typing import Literal, NamedTuple
 
 from gpuyard.model.queues import FlavorResource
@@ -30,6 +30,7 @@ from gpuyard.scheduling.preemption.candidates import (
     NOBODY_USED,
     Candidate,
     LocalUsage,
+    Rank,
     in_order,
     in_queue,
 )
@@ -52,6 +53,12 @@ REASONS: dict[Claim, PreemptionReason] = {
     "without-borrowing": "InCohortReclamation",
     "while-borrowing": "InCohortReclaimWhileBorrowing",
 }
+GROUPS: tuple[tuple[Claim, ...], ...] = (
+    ("hierarchical",),
+    ("without-borrowing", "while-borrowing"),
+    ("within",),
+)
+GROUP_OF = {claim: place for place, claims in enumerate(GROUPS) for claim in claims}
 
 
 class Claimed(NamedTuple):
@@ -74,14 +81,14 @@ def search(
     trial: Trial,
     rules: QueuePreemptionRules,
     *,
-    spared: Container[str] = (),
+    spared: AbstractSet[str] = frozenset(),
     local_usage: LocalUsage = NOBODY_USED,
 ) -> list[Target]:
     """Return who has to go, none where it would not help; `spared` workloads are no candidates."""
     demand = trial.demand
-    claimed = [
-        each for each in collect(trial.queues, demand, rules) if each.candidate.key not in spared
-    ]
+    claimed = collect(trial.queues, demand, rules)
+    if spared:
+        claimed = [each for each in claimed if each.candidate.key not in spared]
     ordered = _in_order(claimed, rules, local_usage)
     for may_borrow in attempts(trial, {each.claim for each in claimed}):
         taken: list[Claimed] = []
@@ -132,12 +139,14 @@ def collect(queues: Queues, demand: Demand, rules: QueuePreemptionRules) -> list
     if allowed.reclaim_within_cohort == "Never":
         return claimed
     for outside in _outside(queues.node(demand.queue), demand):
-        for candidate in in_queue(queues, outside.queue, demand, rules):
-            claim: Claim = "hierarchical"
-            if not outside.is_hierarchical:
-                victim = candidate.admitted.workload
-                may_borrow = may_borrow_over(allowed, demand.workload, victim, rules)
-                claim = "while-borrowing" if may_borrow else "without-borrowing"
+        candidates = in_queue(queues, outside.queue, demand, rules)
+        if outside.is_hierarchical:
+            claimed += [Claimed(each, "hierarchical", outside.branch) for each in candidates]
+            continue
+        for candidate in candidates:
+            victim = candidate.admitted.workload
+            may_borrow = may_borrow_over(allowed, demand.workload, victim, rules)
+            claim: Claim = "while-borrowing" if may_borrow else "without-borrowing"
             claimed.append(Claimed(candidate, claim, outside.branch))
     return claimed
 
@@ -204,9 +213,20 @@ def _in_order(
     claimed: Sequence[Claimed], rules: QueuePreemptionRules, local_usage: LocalUsage
 ) -> list[Claimed]:
     """Return who was told to go already, then the others; each by claim, then by rank."""
+    if not (rules.by_local_usage and local_usage):
+        groups = {GROUP_OF[each.claim] for each in claimed}
+        return sorted(claimed, key=_turn if len(groups) > 1 else _rank)
     by_key = {each.candidate.key: each for each in claimed}
     in_rank: list[Claimed] = []
-    for claims in (("hierarchical",), ("without-borrowing", "while-borrowing"), ("within",)):
+    for claims in GROUPS:
         group = (each.candidate for each in claimed if each.claim in claims)
         in_rank += (by_key[each.key] for each in in_order(group, rules, local_usage))
     return sorted(in_rank, key=lambda each: not each.candidate.admitted.evicted)
+
+
+def _rank(each: Claimed) -> Rank:
+    return each.candidate.rank  # who was told to go already comes first in it
+
+
+def _turn(each: Claimed) -> tuple[bool, int, Rank]:
+    return not each.candidate.admitted.evicted, GROUP_OF[each.claim], each.candidate.rank
