@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from msgspec.structs import replace
 
 from gpuyard.model.topology import (
@@ -114,10 +115,11 @@ class Board:
             None if leader is None else capacity.amounts(leader.per_pod)[columns],
             match.points,
         )
+        by_column = zip(names, np.bincount(short, minlength=len(names)).tolist(), strict=True)
         excluded = replace(
             match.excluded,
             topology_domain=int(match.takes.sum() - inside.sum()),
-            resources=counted(Counter(names[column] for column in short.tolist())),
+            resources=counted(Counter({name: number for name, number in by_column if number})),
         )
         return counts, excluded
 
