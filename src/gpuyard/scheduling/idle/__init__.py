@@ -47,7 +47,7 @@ from gpuyard.scheduling.idle.lots import Lots, idle_lots
 from gpuyard.scheduling.idle.reach import FITS, reach, scarcest, wish
 from gpuyard.scheduling.idle.rows import Said, rows
 from gpuyard.scheduling.idle.steps import REASONS, Step
-from gpuyard.scheduling.idle.ways import ELSEWHERE, Flavors, Seeker, Way, ways
+from gpuyard.scheduling.idle.ways import ELSEWHERE, SHAPES_KEPT_MAX, Flavors, Seeker, Way, ways
 from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.queue_cycle import QueuePolicy
@@ -114,7 +114,8 @@ class _Looking:
         self.placer, self.snapshot = placer, placer.snapshot
         self.queues = waiting.queues
         self.lots, self.rules = lots, rules
-        self.seeker = Seeker(placer, waiting.queues, policy)
+        self.seeker = Seeker(placer, waiting.queues, policy, {})
+        self._reached: dict[Shape, IntArray] = {}
         self.left: IntArray = lots.milli.copy()
         self.kept: list[Part] = []
         self.promised: set[str] = set()
@@ -153,6 +154,8 @@ class _Looking:
     def hear(self, ask: Ask) -> None:
         """Let one ask say how near it comes to each lot."""
         self.heard += ask.same
+        if not ((self.near < Step.NOT_TRIED) & (self.left > 0)).any():
+            return
         covered = np.zeros(self.snapshot.fleet.size, dtype=np.bool_)
         for way in ways(self.seeker, ask):
             if way.flavors is ELSEWHERE:
@@ -176,14 +179,22 @@ class _Looking:
         """Note where pods of `ask` come nearer on `way` than anybody before."""
         for pod_set in ask.workload.pod_sets:
             shape = self.seeker.shape(pod_set, way.flavors)
-            near = reach(self.placer, self.lots, shape)
-            near[near == FITS] = way.step
+            reached = self._reach(shape)
+            near = np.where(reached == FITS, int(way.step), reached)
             nearer = (near > self.near) & (self.left > 0) & on[:, None]
             for step in np.unique(near[nearer]).tolist():
                 here = nearer & (near == step)
                 self.by[here] = len(self.said)
                 self.said.append(self._said(ask, way, Step(step), here, shape=shape))
             self.near[nearer] = near[nearer]
+
+    def _reach(self, shape: Shape) -> IntArray:
+        """Return how far a pod comes; many queues ask for the same few shapes."""
+        if shape not in self._reached:
+            if len(self._reached) >= SHAPES_KEPT_MAX:
+                self._reached.clear()
+            self._reached[shape] = reach(self.placer, self.lots, shape)
+        return self._reached[shape]
 
     def _said(self, ask: Ask, way: Way, step: Step, here: BoolArray, *, shape: Shape) -> Said:
         key = ask.workload.key

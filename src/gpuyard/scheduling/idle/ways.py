@@ -38,6 +38,7 @@ from gpuyard.scheduling.topology import PodSetRequest, sentence
 
 Flavors = Mapping[str, tuple[str, ...]]  # by pod set; none: any node will do
 
+SHAPES_KEPT_MAX = 64
 ELSEWHERE: Flavors = {}  # the way over nodes of no flavor at all
 
 
@@ -56,6 +57,15 @@ class Seeker(NamedTuple):
     placer: Placer
     queues: Queues
     policy: QueuePolicy
+    rooms: dict[Shape, int]  # pods of a shape that find nodes, of the shapes looked at lately
+
+    def room(self, shape: Shape) -> int:
+        """Return how many pods of `shape` find nodes; without a limit it is beyond 64 bits."""
+        if shape not in self.rooms:
+            if len(self.rooms) >= SHAPES_KEPT_MAX:
+                self.rooms.clear()
+            self.rooms[shape] = sum(self.placer.room(shape).tolist())
+        return self.rooms[shape]
 
     def template(self, pod_set: PodSet, flavors: Flavors) -> PodTemplate:
         """Return the pods of `pod_set` as they stand in their flavors."""
@@ -230,7 +240,7 @@ def _no_room(seeker: Seeker, workload: Workload, flavors: Flavors) -> Way | None
         shape = seeker.shape(pod_set, flavors)
         counts[shape] = counts.get(shape, 0) + pod_set.count
     for shape, needed in counts.items():
-        have = sum(seeker.placer.room(shape).tolist())  # without a limit it is beyond 64 bits
+        have = seeker.room(shape)
         if have < needed:
             said = f"{have} of {needed} pods of {workload.key} find a node"
             where = ", ".join(sorted({name for each in flavors.values() for name in each}))
