@@ -283,7 +283,7 @@ def test_the_examples_of_the_help_work_as_printed(gpuyard, tmp_path):
         gpuyard("replay", "--help", cwd=tmp_path).stdout + gpuyard("--help", cwd=tmp_path).stdout
     )
     examples = re.findall(r"^    gpuyard (replay .*)$", shown, re.MULTILINE)
-    assert len(examples) == 4
+    assert len(examples) == 6
     for example in examples:
         done = gpuyard(*shlex.split(example), cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, ""), example

@@ -84,7 +84,7 @@ def write(text: str, to: Path | None) -> None:
         ) from error
 
 
-def check_writable(to: Path | None) -> None:
+def check_writable(to: Path | None, option: str = "--to") -> None:
     """Refuse a place that cannot be written to before the work is done, not after.
 
     Raises
@@ -97,23 +97,23 @@ def check_writable(to: Path | None) -> None:
         return
     folder = to.resolve().parent
     if to.is_dir():
-        raise _bad_place(f"{to} is a folder; name a file in it")
+        raise _bad_place(f"{to} is a folder; name a file in it", option)
     if to.exists() and not os.access(to, os.W_OK):
-        raise _bad_place(f"{to} is write-protected; choose another name")
+        raise _bad_place(f"{to} is write-protected; choose another name", option)
     if _is_special(to):
         return
     if not folder.is_dir():
-        raise _bad_place(f"there is no folder {folder}; make it first")
+        raise _bad_place(f"there is no folder {folder}; make it first", option)
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise _bad_place(
-            f"{folder} cannot be written to ({error.strerror}); choose another place"
+            f"{folder} cannot be written to ({error.strerror}); choose another place", option
         ) from None
 
 
-def _bad_place(sentence: str) -> click.BadParameter:
-    return click.BadParameter(sentence, param_hint="--to")
+def _bad_place(sentence: str, option: str) -> click.BadParameter:
+    return click.BadParameter(sentence, param_hint=option)
 
 
 def _is_special(to: Path) -> bool:

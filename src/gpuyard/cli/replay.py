@@ -1,4 +1,4 @@
-"""``gpuyard replay``: a trace under one policy or several."""
+"""``gpuyard replay``: a trace under one policy or several, or a record computed once more."""
 
 import csv
 import io
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gpuyard.model.policy import TieBreak
+    from gpuyard.studies.replay.records import Checked
     from gpuyard.studies.replay.runs import Protocol, Replay
 
 MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, where they occur
@@ -27,6 +28,8 @@ MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, 
       gpuyard replay --nodes nodes.csv --pods pods.csv --policy fgd
       gpuyard replay --nodes nodes.csv --pods pods.csv --compare fgd,best-fit,random --seed 42
       gpuyard replay --nodes nodes.csv --pods pods.csv --protocol timed --policy kube -o json
+      gpuyard replay --nodes nodes.csv --pods pods.csv --keep-record run.jsonl.gz
+      gpuyard replay --record run.jsonl.gz
 
     \b
     Policies: best-fit, clustering, dot-product, fgd, gpuyard, kube,
@@ -34,14 +37,14 @@ MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, 
     what each does.
 
     The forms of the files: openb's (gzip or plain), and our own CSV or Parquet tables; see
-    docs/reference/traces.md. Exit code 2 for anything that cannot be read.
+    docs/reference/traces.md. Exit code 1 where a plan of a record comes out differently, 2 for
+    anything that cannot be read.
     """,
 )
 @click.option(
     "--nodes",
     "nodes_path",
     type=click.Path(path_type=Path),
-    required=True,
     metavar="FILE",
     help="The fleet.",
 )
@@ -49,7 +52,6 @@ MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, 
     "--pods",
     "pods_path",
     type=click.Path(path_type=Path),
-    required=True,
     metavar="FILE",
     help="What arrives at it.",
 )
@@ -84,17 +86,34 @@ MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, 
     help="Who wins among equal scores: the smallest node rank, or chance. "
     "[default: the policy's own]",
 )
+@click.option(
+    "--keep-record",
+    "kept_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write what every cycle saw and decided to a file (.gz: compressed).",
+)
+@click.option(
+    "--record",
+    "record_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Instead of a trace: compute every plan of a kept record again, with its own policy or "
+    "--policy, and say where the first one differs.",
+)
 @output.options("table", "json", "csv", "html")
 def command(
     *,
-    nodes_path: Path,
-    pods_path: Path,
+    nodes_path: Path | None,
+    pods_path: Path | None,
     sequence_path: Path | None,
     seed: int | None,
     protocol: "Protocol",
     policy_name: str | None,
     compare: str | None,
     tie_break: "TieBreak | None",
+    kept_path: Path | None,
+    record_path: Path | None,
     form: str,
     to: Path | None,
     no_color: bool,
@@ -105,6 +124,15 @@ def command(
     is: how full does the fleet become before fragments stop it? In the timed protocol workloads
     wait, run and end: who waits how long?
     """
+    output.check_writable(to)
+    if record_path is not None:
+        _check_record(record_path, policy_name, tie_break, form, to)
+        return
+    if nodes_path is None or pods_path is None:
+        raise click.UsageError("a trace needs --nodes and --pods; or give a record with --record")
+    if kept_path is not None and compare is not None:
+        raise click.UsageError("--keep-record keeps the record of one policy; use --policy")
+    output.check_writable(kept_path, "--keep-record")
     from gpuyard.studies.cores import over_cores
     from gpuyard.studies.replay import runs as study
 
@@ -112,14 +140,19 @@ def command(
         raise click.UsageError(
             "--sequence orders arrivals in --protocol fill; the timed one has times"
         )
-    output.check_writable(to)
     names = _names(policy_name, compare, form)
     policies = {name: study.named_policy(name, tie_break) for name in names}
     inputs = study.load_inputs(
         nodes_path, pods_path, protocol=protocol, sequence_path=sequence_path, seed=seed
     )
     tasks = [
-        study.Task(inputs=inputs, name=name, policy=policy, seed=inputs.seed)
+        study.Task(
+            inputs=inputs,
+            name=name,
+            policy=policy,
+            seed=inputs.seed,
+            record_path=None if kept_path is None else str(kept_path),
+        )
         for name, policy in policies.items()
     ]
     replays = []
@@ -131,6 +164,62 @@ def command(
         output.write(_as_json(replays if compare else replays[0]), to)
     else:
         _answer(replays, inputs.trace, form, to, no_color=no_color)
+
+
+def _check_record(
+    path: Path,
+    policy_name: str | None,
+    tie_break: "TieBreak | None",
+    form: str,
+    to: Path | None,
+) -> None:
+    """Compute a record again; end with exit code 1 where a plan differs."""
+    import msgspec
+
+    from gpuyard.scheduling.presets import preset
+    from gpuyard.studies.replay.records import check
+
+    context = click.get_current_context()
+    for parameter in ("nodes_path", "pods_path", "sequence_path", "seed", "protocol", "compare"):
+        _exclude(context, parameter)
+    _exclude(context, "kept_path")
+    if form not in {"table", "json"}:
+        raise click.UsageError(f"--record answers as table or json, not as {form}")
+    policy = None if policy_name is None else preset(policy_name)
+    if tie_break is not None:
+        if policy is None:
+            raise click.UsageError("--tie-break changes a policy; name it with --policy")
+        policy = msgspec.structs.replace(policy, tie_break=tie_break)
+    checked = check(path, policy, policy_name or "")
+    output.write(_as_json(checked) if form == "json" else _verdict(checked), to)
+    if checked.difference is not None:
+        context.exit(1)
+
+
+def _exclude(context: click.Context, parameter: str) -> None:
+    """Refuse an option of a trace beside --record."""
+    if context.get_parameter_source(parameter) is click.core.ParameterSource.DEFAULT:
+        return
+    option = next(one for one in context.command.params if one.name == parameter)
+    raise click.UsageError(
+        f"--record has its own trace and seed; leave {option.opts[0]} out, or leave --record out"
+    )
+
+
+def _verdict(checked: "Checked") -> str:
+    """Return in sentences what came of computing a record again."""
+    difference = checked.difference
+    under = f"policy {checked.policy}" if checked.policy else "its policy"
+    if difference is None:
+        count = f"{checked.cycles:,} cycles of {checked.record} under {under}"
+        return f"{count}: every plan is the same.\n"
+    return (
+        f"{checked.record}:{difference.line}: under {under} the plan of cycle {difference.cycle}, "
+        f"at {difference.now_ns / 10**9:,.3f} s, is the first that differs.\n"
+        f"  workload    {difference.workload}\n"
+        f"  recorded    {difference.recorded}\n"
+        f"  recomputed  {difference.recomputed}\n"
+    )
 
 
 def _names(policy_name: str | None, compare: str | None, form: str) -> list[str]:
@@ -173,7 +262,7 @@ def _answer(
         output.write(captured.get(), to)
 
 
-def _as_json(document: "Replay | list[Replay]") -> str:
+def _as_json(document: "Replay | list[Replay] | Checked") -> str:
     import msgspec
 
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"

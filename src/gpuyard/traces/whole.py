@@ -2,7 +2,10 @@
 
 import gzip
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from gpuyard.traces.trace import FilePath, TraceError
 
@@ -11,12 +14,26 @@ GZIP_SUFFIX = ".gz"
 
 def write_whole(path: FilePath, content: bytes) -> None:
     """Write `content` to `path`; whoever opens it sees all of it or what was there before."""
+    with opened_whole(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def opened_whole(path: FilePath) -> Iterator[BinaryIO]:
+    """Open a file to write that takes its place when the block ends well, and else never was.
+
+    Raises
+    ------
+    TraceError
+        where it cannot be written.
+
+    """
     target = Path(path)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         try:
             with part.open("wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(target)

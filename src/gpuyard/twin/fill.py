@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuyard.model.deltas import MixEntry, MixObserved, NodeObserved
+from gpuyard.model.deltas import Delta, MixEntry, MixObserved, NodeObserved
 from gpuyard.model.nodes import Node
 from gpuyard.model.policy import Policy
 from gpuyard.model.reasons import Silent
@@ -22,6 +22,7 @@ from gpuyard.scheduling.fragmentation import MixTable
 from gpuyard.scheduling.placement import Counted, Placer
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.twin.measures import NodeStates, fragment
+from gpuyard.twin.record import Recorder
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -55,12 +56,15 @@ def fill(
     policy: Policy,
     *,
     seed: int = 0,
+    recorder: Recorder | None = None,
 ) -> FillRun:
-    """Let `arrivals` come to empty `nodes`."""
+    """Let `arrivals` come to empty `nodes`; `recorder` is told every fact and every plan."""
     snapshot = Snapshot()
-    for node in nodes:
-        snapshot.apply(NodeObserved(node))
-    snapshot.apply(MixObserved(mix))
+    facts: list[Delta] = [*map(NodeObserved, nodes), MixObserved(mix)]
+    for fact in facts:
+        snapshot.apply(fact)
+        if recorder is not None:
+            recorder.told(fact)
     placer = Placer(snapshot, policy, np.random.default_rng(seed))
     placed: list[bool] = []
     asked: list[int] = []
@@ -68,7 +72,10 @@ def fill(
     states = NodeStates(snapshot)
     silent = Silent()
     for workload in arrivals:
-        plan = cycle.run(placer, (cycle.Pending.whole(workload),), silent)
+        pending = (cycle.Pending.whole(workload),)
+        plan = cycle.run(placer, pending, silent)
+        if recorder is not None:
+            recorder.decided(pending, plan, workload.created_ns)
         placed.append(not plan.waits)
         asked.append(workload.device_milli)
         given.append(sum(start.device_milli for start in plan.starts))

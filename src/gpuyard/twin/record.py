@@ -20,6 +20,7 @@ Each format's version has its reader in `READERS`; a record of an older one stay
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import zip_longest
 from typing import Protocol
 
 import msgspec
@@ -253,12 +254,17 @@ def _difference(line: int, recorded: RecordedCycle, plan: Plan) -> Difference:
     before, after = _by_workload(recorded.plan), _by_workload(plan)
     named = [*before, *after]
     workload = next((key for key in named if before.get(key) != after.get(key)), "")
+    if workload:
+        apart = _first_apart(before.get(workload, ()), after.get(workload, ()))
+    else:
+        apart = _first_apart(_beside(recorded.plan), _beside(plan))
     return Difference(
         cycle=recorded.cycle,
         line=line,
         now_ns=recorded.now_ns,
         workload=workload,
-        **_both(before.get(workload, ()), after.get(workload, ())),
+        recorded=apart[0],
+        recomputed=apart[1],
     )
 
 
@@ -281,11 +287,17 @@ def _by_workload(plan: Plan) -> dict[str, tuple[str, ...]]:
     return said
 
 
-def _both(before: tuple[str, ...], after: tuple[str, ...]) -> dict[str, str]:
+def _beside(plan: Plan) -> tuple[str, ...]:
+    """Return what a plan says beside what becomes of each workload: its order, and the ledger."""
+    order = [each.workload for each in plan.starts] + [each.workload for each in plan.waits]
+    changes = (f"the ledger: {type(each).__name__} {each.entry}" for each in plan.changes)
+    return (*(f"in this place {workload}" for workload in order), *changes)
+
+
+def _first_apart(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, str]:
     """Return the first thing that is said differently, in both versions."""
-    pairs = zip((*before, "nothing"), (*after, "nothing"), strict=False)
-    one, other = next((pair for pair in pairs if pair[0] != pair[1]), ("another order",) * 2)
-    return {"recorded": one, "recomputed": other}
+    pairs = zip_longest(before, after, fillvalue="nothing")
+    return next(pair for pair in pairs if pair[0] != pair[1])
 
 
 # -- lines

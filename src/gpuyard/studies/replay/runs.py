@@ -18,11 +18,13 @@ from gpuyard.model.policy import Policy, TieBreak
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, TimedWorkload
 from gpuyard.scheduling.presets import preset
 from gpuyard.studies.notebook import mix_of
+from gpuyard.studies.replay.records import keeping
 from gpuyard.traces import openb
 from gpuyard.traces.arrivals import in_sequence
 from gpuyard.traces.read import is_openb_pods, read_trace
 from gpuyard.traces.trace import FilePath, TraceError
 from gpuyard.twin.fill import Sample, fill, samples
+from gpuyard.twin.record import Head, Recorder
 from gpuyard.twin.timed import Setting, TimedRun, run
 
 Protocol = Literal["fill", "timed"]
@@ -81,12 +83,16 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One replay to run, small enough to send to another process."""
+    """One replay to run, small enough to send to another process.
+
+    `record_path` is the file that keeps its record, if it shall be kept.
+    """
 
     inputs: Inputs
     name: str
     policy: Policy
     seed: int
+    record_path: str | None = None
 
 
 def named_policy(name: str, tie_break: TieBreak | None) -> Policy:
@@ -156,11 +162,23 @@ def _in_sequence(
 
 
 def replay(task: Task) -> Replay:
-    """Run one policy over the inputs."""
-    return _fill(task) if task.inputs.protocol == "fill" else _timed(task)
+    """Run one policy over the inputs, and keep its record where that was asked for.
+
+    Raises
+    ------
+    TraceError
+        where the record cannot be written.
+
+    """
+    run_protocol = _fill if task.inputs.protocol == "fill" else _timed
+    if task.record_path is None:
+        return run_protocol(task, None)
+    head = Head(policy_name=task.name, trace=task.inputs.trace, seed=task.seed, policy=task.policy)
+    with keeping(task.record_path, head) as recorder:
+        return run_protocol(task, recorder)
 
 
-def _fill(task: Task) -> Replay:
+def _fill(task: Task, recorder: Recorder | None) -> Replay:
     inputs = task.inputs
     begun = time.process_time()
     done = fill(
@@ -169,6 +187,7 @@ def _fill(task: Task) -> Replay:
         inputs.mix,
         task.policy,
         seed=task.seed,
+        recorder=recorder,
     )
     placed = int(done.placed.sum())
     return Replay(
@@ -186,11 +205,11 @@ def _fill(task: Task) -> Replay:
     )
 
 
-def _timed(task: Task) -> Replay:
+def _timed(task: Task, recorder: Recorder | None) -> Replay:
     inputs = task.inputs
     begun = time.process_time()
     setting = Setting(nodes=inputs.nodes, arrivals=inputs.arrivals, mix=inputs.mix)
-    done = run(setting, task.policy, seed=task.seed)
+    done = run(setting, task.policy, seed=task.seed, recorder=recorder)
     started = int((done.jobs.started_ns >= 0).sum())
     return Replay(
         policy=task.name,
