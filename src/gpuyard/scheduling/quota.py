@@ -308,7 +308,8 @@ def fits(node: QuotaNode, requests: Usage) -> bool:
 
 def is_borrowing(node: QuotaNode, key: FlavorResource, extra: int = 0) -> bool:
     """Tell whether `node`, with `extra` on top, uses more than its subtree owns."""
-    used = saturating_add(node.usage.get(key, 0), extra)
+    used = node.usage.get(key, 0)
+    used = saturating_add(used, extra) if extra else min(used, QUOTA_MAX)
     return node.subtree.get(key, 0) < used
 
 

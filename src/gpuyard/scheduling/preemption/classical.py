@@ -160,7 +160,7 @@ def _outside(leaf: QuotaNode, demand: Demand) -> Iterator[Outside]:
         if cohort is leaf:
             continue
         for child in cohort.children:
-            if child is not below:
+            if child is not below and not is_within_nominal(child, demand.contested):
                 yield from _beyond_nominal(child, (), demand.contested, is_hierarchical)
         fits, rest = _fits_in_quota(cohort, rest)
         is_hierarchical = is_hierarchical or fits
@@ -173,14 +173,16 @@ def _beyond_nominal(
     contested: frozenset[FlavorResource],
     is_hierarchical: bool,  # noqa: FBT001 — passed down unchanged, private
 ) -> Iterator[Outside]:
-    """Yield the queues in the subtree of `node` on whose way up everybody exceeds its quota."""
-    if is_within_nominal(node, contested):
-        return
+    """Yield the queues in the subtree of `node` on whose way up to it everybody exceeds its quota.
+
+    `node` itself exceeds its own.
+    """
     branch = (node, *above)
     if not node.is_cohort:
         yield Outside(node.name, branch, is_hierarchical)
     for child in node.children:
-        yield from _beyond_nominal(child, branch, contested, is_hierarchical)
+        if not is_within_nominal(child, contested):
+            yield from _beyond_nominal(child, branch, contested, is_hierarchical)
 
 
 def _fits_in_quota(
@@ -197,7 +199,10 @@ def _fits_in_quota(
 
 def is_within_nominal(node: QuotaNode, contested: frozenset[FlavorResource]) -> bool:
     """Tell whether `node` uses no more than it owns of all that is contested."""
-    return not any(quota.is_borrowing(node, key) for key in contested)
+    for key in contested:  # noqa: SIM110  asked of every queue of the tree, for every demand
+        if quota.is_borrowing(node, key):
+            return False
+    return True
 
 
 def is_valid(each: Claimed, contested: frozenset[FlavorResource], *, may_borrow: bool) -> bool:
