@@ -92,3 +92,17 @@ def test_the_number_of_columns_is_bounded(monkeypatch):
         snapshot.facts.domains(key)
     assert len(snapshot.facts._columns) == 2
     assert values(snapshot, ZONE) == ["1"]
+
+
+def test_who_has_a_value():
+    snapshot = Snapshot()
+    for name, zone in (("a", "1"), ("b", "2"), ("c", "1"), ("d", None)):
+        observe(snapshot, name, zone)
+    slots = np.array([3, 2, 0])
+    assert snapshot.facts.has(ZONE, slots, "1").tolist() == [False, True, True]
+    assert not snapshot.facts.has(ZONE, slots, "9").any()
+    observe(snapshot, "c", "9")
+    assert snapshot.facts.has(ZONE, slots, "9").tolist() == [False, True, False]
+    for value in ("1", "2", "9", "8"):
+        asked = snapshot.facts.ask(ZONE, slots, lambda zone, value=value: zone == value)
+        assert snapshot.facts.has(ZONE, slots, value).tolist() == asked.tolist()

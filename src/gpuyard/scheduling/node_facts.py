@@ -95,6 +95,18 @@ class NodeFacts:
         answers: BoolArray = self.measure(fact, slots, question) != 0
         return answers
 
+    def has(self, fact: Fact, slots: IntArray, value: Hashable) -> BoolArray:
+        """Tell for each of `slots` whether its fact is `value`; nothing is asked of other values.
+
+        Worth it where nearly every node has a value of its own, such as its name.
+        """
+        column = self.column(fact)
+        code = column.code_of.get(value)
+        if code is None:
+            return np.zeros(len(slots), dtype=np.bool_)
+        has: BoolArray = column.codes[slots] == code
+        return has
+
     def measure(self, fact: Fact, slots: IntArray, question: Callable[[Any], int]) -> IntArray:
         """Return the number that `question` gives for each of `slots`; otherwise like `ask`."""
         column = self.column(fact)

@@ -52,7 +52,7 @@ def suits(snapshot: "Snapshot", asked: Constraints, slots: IntArray) -> BoolArra
     """Tell for each of `slots` whether the pod's own selector and required terms hold."""
     suited = any_term_holds(snapshot, asked.required_nodes, slots)
     for key, value in asked.node_selector:
-        suited &= _holds(snapshot, Requirement(key, "In", (value,)), slots)
+        suited &= snapshot.facts.has(Fact("label", key), slots, value)
     return suited
 
 
