@@ -9,6 +9,7 @@ what it did in counts (`Work`), so that a slow run can be told from one that did
   do in the original (copies in step would ask for each shape ten times in a row).
 * ``timed-*``: a generated week of the demo's fleet at load 0.9.
 * ``snapshot-*``: single operations of `Snapshot`, many times.
+* ``cycle-*``, ``verdict-*``, ``large``, ``idle-*``: what `benchmarks.queues` builds.
 """
 
 import os
@@ -20,6 +21,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from benchmarks import queues
 from gpuyard.model.deltas import MixEntry, MixObserved, NodeObserved, PodBound, PodGone
 from gpuyard.model.nodes import Node
 from gpuyard.model.resources import CPU, MEMORY, Resources
@@ -47,6 +49,9 @@ WEEK_NS = 7 * 24 * 3600 * SECOND_NS
 BINDS = 20_000
 GANG_PODS = 512
 GANGS = 20
+YARDS = 5
+VERDICTS = 50
+IDLE_CYCLES = 20_000
 MEMORY_BYTES = 8 << 30
 
 
@@ -194,6 +199,78 @@ def _gang_undone() -> Callable[[], Work]:
     return work
 
 
+# --- queues
+
+
+def _cycles(prepare: Callable[[], queues.Yard]) -> Callable[[], Work]:
+    """Return the work of one cycle in each of several yards, for a cycle changes its yard."""
+    yards = [prepare() for _ in range(YARDS)]
+
+    def work() -> Work:
+        for one in yards:
+            one.cycle()
+        return Work(YARDS, Counted())
+
+    return work
+
+
+def _victims() -> queues.Yard:
+    return queues.victims(queues.ONE_ROUND, has_places=True)[0]
+
+
+def _cheapest() -> Callable[[], Work]:
+    made, running = queues.victims(queues.ONE_ROUND, has_places=False)
+
+    def work() -> Work:
+        for _ in range(YARDS):
+            queues.cheapest_victims(made, running)
+        return Work(YARDS, Counted())
+
+    return work
+
+
+def _verdicts(verdict: Callable[[Snapshot], int]) -> Callable[[], Work]:
+    snapshot = queues.verdict_fleet()
+
+    def work() -> Work:
+        for _ in range(VERDICTS):
+            verdict(snapshot)
+        return Work(VERDICTS, Counted())
+
+    return work
+
+
+def _large() -> Callable[[], Work]:
+    def work() -> Work:
+        made = queues.large()
+        made.cycle()
+        return Work(queues.LARGE_NODES + 2 * queues.LARGE_EACH, Counted())
+
+    return work
+
+
+def _idle_cycles(parked: int) -> Callable[[], Work]:
+    made = queues.parked(parked)
+
+    def work() -> Work:
+        for _ in range(IDLE_CYCLES):
+            made.cycle()
+        return Work(IDLE_CYCLES, Counted())
+
+    return work
+
+
+def _idle_reasons() -> Callable[[], Work]:
+    made = queues.pending(queues.ONE_ROUND, has_victims=False, free_nodes=200)
+
+    def work() -> Work:
+        for _ in range(YARDS):
+            queues.idle_reasons(made)
+        return Work(YARDS, Counted())
+
+    return work
+
+
 FILL_POLICIES = ("fgd", "best-fit", "dot-product", "packing", "clustering", "random")
 TIMED_POLICIES = ("kube", "kube-most-allocated", "fgd")
 
@@ -206,4 +283,21 @@ BENCHMARKS: dict[str, Benchmark] = {
     **{f"timed-{name}": Benchmark(partial(_timed, name)) for name in TIMED_POLICIES},
     "snapshot-bind": Benchmark(_bind_and_unbind),
     "snapshot-gang": Benchmark(_gang_undone),
+    "cycle-victims": Benchmark(partial(_cycles, _victims)),
+    "cycle-cheapest": Benchmark(_cheapest),
+    "cycle-pending": Benchmark(
+        partial(_cycles, partial(queues.pending, queues.ONE_ROUND, has_victims=False))
+    ),
+    "cycle-pending-victims": Benchmark(
+        partial(_cycles, partial(queues.pending, queues.ONE_ROUND, has_victims=True))
+    ),
+    "cycle-pending-rounds": Benchmark(
+        partial(_cycles, partial(queues.pending, queues.MANY_ROUNDS, has_victims=False))
+    ),
+    "verdict-fleet": Benchmark(partial(_verdicts, queues.verdict)),
+    "verdict-rack": Benchmark(partial(_verdicts, queues.rack_verdict)),
+    "large": Benchmark(_large),
+    "idle-cycle-0": Benchmark(partial(_idle_cycles, 0)),
+    "idle-cycle-100000": Benchmark(partial(_idle_cycles, 100_000)),
+    "idle-reasons": Benchmark(_idle_reasons),
 }
