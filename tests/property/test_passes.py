@@ -183,8 +183,8 @@ def test_preemption_serves_the_more_important_of_the_same_queue(yard):
 
 
 def next_round(yard, one):
-    """Return the yard after the decisions of a cycle came true."""
-    places = {"allocated": "{}", "running": "{}"}
+    """Return the yard after the decisions of a cycle came true, promises included."""
+    places = {"allocated": "{}", "running": "{}", "pipelined": "{}"}
     jobs = []
     for facts in yard.jobs:
         pods = one.jobs[facts["name"]].pods

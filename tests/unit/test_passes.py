@@ -611,3 +611,90 @@ def test_a_trial_leaves_no_trace():
         assert states(one)["m"] == "r@x R@y"  # it found its own place: it was never evicted
     assert before == (states(one), one.tree["q"].allocated, one.free_device_milli().tolist())
     assert not any(pod.tentative for each in jobs for pod in each.pods)
+
+
+# -- what was decided
+
+
+class Heard:
+    """A reporter that keeps what it is told."""
+
+    def __init__(self):
+        self.said = []
+
+    def started(self, workload, nodes):
+        self.said.append((workload, nodes))
+
+    def pending(self, workload, code):
+        self.said.append((workload, code))
+
+
+def test_decisions_are_data():
+    jobs = [
+        job("low", "n n", created_ns=1),
+        job("stale", "n -", created_ns=2, preemptible=False, stale_since_ns=0),
+        job("more", "m -", at_least=1, created_ns=3),
+        job("high", "-", priority=1),
+        job("large", "- - -", created_ns=4),
+    ]
+    heard = Heard()
+    decisions = table.run(session({"n": 3, "m": 1, "o": 1}, jobs), heard)
+    assert [(each.workload, len(each.assignments)) for each in decisions.starts] == [("high", 1)]
+    assert [each.pod for each in decisions.leaves] == ["stale-0"]
+    assert decisions.leaves[0].decided_by == "stale-gangs"
+    assert heard.said == [
+        ("high", ("o",)),
+        ("large", "GangIncomplete"),
+        ("more", "Unschedulable"),
+        ("stale", "Unschedulable"),
+    ]
+
+
+def test_a_promise_names_a_node_and_who_leaves_for_it():
+    jobs = [job("low", "n n", at_least=1), job("high", "-", priority=1)]
+    decisions = table.run(session({"n": 2}, jobs))
+    (promise,) = decisions.promises
+    assert (promise.workload, promise.assignments[0].node, promise.complete) == ("high", "n", True)
+    assert promise.assignments[0].devices is None  # which one is known when somebody has left
+    (leave,) = decisions.leaves
+    assert (leave.pod, leave.decided_by, leave.beneficiary) == ("low-1", "preempt", "high")
+    assert decisions.starts == ()
+
+
+def test_who_moves_is_promised_a_place_and_told_to_leave():
+    jobs = [job("m", "x"), job("o", "y"), job("j", "-", gpus=2)]
+    decisions = table.run(session({"x": 2, "y": 2}, jobs))
+    assert [each.workload for each in decisions.promises] == ["j", "o"]
+    assert [(each.pod, each.decided_by, each.beneficiary) for each in decisions.leaves] == [
+        ("o-0", "consolidate", "j")
+    ]
+
+
+def rounds(keeps_promises):
+    """Return how many pods of two queues wait, round after round.
+
+    The first queue has the higher priority and no share at all, the second one deserves the rest.
+    """
+    where = {"first": "- -", "second": "-"}
+    seen = []
+    for _ in range(6):
+        jobs = [
+            job("first", where["first"], gpus=2, queue="a", at_least=1),
+            job("second", where["second"], queue="b"),
+        ]
+        queues = [queue("a", 0, weight=0, priority=101), queue("b", 0)]
+        one = session({"m": 2, "n": 2}, jobs, queues)
+        table.run(one)
+        kept = {"running", "allocated"} | ({"pipelined"} if keeps_promises else set())
+        where = {
+            each.key: " ".join(pod.node if pod.state in kept else "-" for pod in each.pods)
+            for each in jobs
+        }
+        seen.append((where["first"].count("-"), where["second"].count("-")))
+    return seen
+
+
+def test_promises_have_to_be_kept():
+    """The order of queues alone would give back what was just reclaimed, for ever."""
+    assert rounds(keeps_promises=True)[1:] == [(1, 0)] * 5
+    assert all(second_waits for _, second_waits in rounds(keeps_promises=False))

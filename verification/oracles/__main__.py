@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from verification.oracles.kai import KAI
 from verification.oracles.kube_scheduler import KUBE_SCHEDULER
 from verification.oracles.kueue import KUEUE
 from verification.oracles.rows import Adapter
@@ -17,6 +18,7 @@ from verification.oracles.runner import Findings, check_file
 from verification.oracles.volcano import VOLCANO
 
 ADAPTERS: dict[str, Adapter] = {
+    "kai": KAI,
     "kube-scheduler": KUBE_SCHEDULER,
     "kueue": KUEUE,
     "volcano": VOLCANO,

@@ -7,6 +7,7 @@ them starts before: all are pipelined.
 Semantics: KAI Scheduler v0.17, actions/allocate.
 """
 
+from gpuyard.scheduling.passes.decisions import Leave
 from gpuyard.scheduling.passes.fill import fill
 from gpuyard.scheduling.passes.jobs import Job
 from gpuyard.scheduling.passes.pending import pending_views
@@ -14,8 +15,8 @@ from gpuyard.scheduling.passes.session import Session
 from gpuyard.scheduling.passes.turns import Turns
 
 
-def run(session: Session) -> None:
-    """Start what can start in `session`."""
+def run(session: Session) -> list[Leave]:
+    """Start what can start in `session`; nobody leaves."""
     turns = Turns(
         session,
         pending_views(session),
@@ -33,6 +34,7 @@ def run(session: Session) -> None:
         session.settle()
         if view.to_start(really=True):
             turns.push(view)
+    return []
 
 
 def _waits_for_others(job: Job) -> bool:

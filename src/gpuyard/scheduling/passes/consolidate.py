@@ -11,6 +11,7 @@ bounded is decided here by the order of victims; KAI takes them in no order, and
 from itertools import islice
 
 from gpuyard.model.policy import DEVICES
+from gpuyard.scheduling.passes.decisions import Leave
 from gpuyard.scheduling.passes.jobs import STAYS, Job, View
 from gpuyard.scheduling.passes.making_room import make_room
 from gpuyard.scheduling.passes.session import Session
@@ -18,10 +19,11 @@ from gpuyard.scheduling.passes.solver import Attempt, solve
 from gpuyard.scheduling.passes.turns import Turns
 
 
-def run(session: Session) -> None:
-    """Start pending jobs in `session` that fit once others have moved."""
-    if session.knobs.consolidate_jobs_max:
-        make_room(session, _attempt, only_preemptible=True, per_queue=False)
+def run(session: Session) -> list[Leave]:
+    """Start pending jobs in `session` that fit once others have moved, and return who moves."""
+    if not session.knobs.consolidate_jobs_max:
+        return []
+    return make_room(session, "consolidate", _attempt, only_preemptible=True, per_queue=False)
 
 
 def _attempt(session: Session, job: Job) -> bool:

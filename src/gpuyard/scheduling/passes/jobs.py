@@ -123,6 +123,12 @@ class Pod:
     def __repr__(self) -> str:
         return f"pod {self.key} ({self.state})"
 
+    @property
+    def is_leaving(self) -> bool:
+        """Tell whether the pod runs and was told to go, be it to another place."""
+        ran = self.before in HOLDS and self.before != "allocated"
+        return ran and self.state in ("releasing", "pipelined")
+
     def may_start(self, *, really: bool) -> bool:
         """Tell whether the pod waits for a node; on trial also one that was just told to go."""
         evicted = self.state == "releasing" and self.tentative

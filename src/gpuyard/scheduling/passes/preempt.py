@@ -9,6 +9,7 @@ Semantics: KAI Scheduler v0.17, actions/preempt, plugins/minruntime.
 
 from gpuyard.scheduling.deserved import limits
 from gpuyard.scheduling.deserved.runtimes import is_protected, preempt_min_runtime_ns
+from gpuyard.scheduling.passes.decisions import Leave
 from gpuyard.scheduling.passes.jobs import STAYS, Job, total
 from gpuyard.scheduling.passes.making_room import make_room
 from gpuyard.scheduling.passes.session import Session
@@ -17,9 +18,9 @@ from gpuyard.scheduling.passes.turns import Turns
 from gpuyard.scheduling.passes.victims import keeps_minimum, losses_by_job
 
 
-def run(session: Session) -> None:
-    """Start pending jobs in `session` in the place of less important ones."""
-    make_room(session, _attempt)
+def run(session: Session) -> list[Leave]:
+    """Start pending jobs in `session` in the place of less important ones, and return those."""
+    return make_room(session, "preempt", _attempt)
 
 
 def _attempt(session: Session, job: Job) -> bool:

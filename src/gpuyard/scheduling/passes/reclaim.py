@@ -14,6 +14,7 @@ from gpuyard.scheduling.deserved import reclaim as law
 from gpuyard.scheduling.deserved.reclaim import Reclaimer
 from gpuyard.scheduling.deserved.runtimes import is_protected, reclaim_min_runtime_ns
 from gpuyard.scheduling.deserved.shares import Amounts, ShareTree
+from gpuyard.scheduling.passes.decisions import Leave
 from gpuyard.scheduling.passes.jobs import STAYS, Job, Pod, total
 from gpuyard.scheduling.passes.making_room import make_room
 from gpuyard.scheduling.passes.session import Session
@@ -22,9 +23,9 @@ from gpuyard.scheduling.passes.turns import Turns
 from gpuyard.scheduling.passes.victims import keeps_minimum, losses_by_job
 
 
-def run(session: Session) -> None:
-    """Start pending jobs in `session` with what other queues have beyond their part."""
-    make_room(session, _attempt)
+def run(session: Session) -> list[Leave]:
+    """Start pending jobs with what other queues have beyond their part, and return who leaves."""
+    return make_room(session, "reclaim", _attempt)
 
 
 def _attempt(session: Session, job: Job) -> bool:

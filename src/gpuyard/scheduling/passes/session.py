@@ -124,10 +124,15 @@ class Session:
                         self._undo.pop()()
 
     def settle(self) -> None:
-        """Make what was tried a decision: what was told to go will not be asked to stay."""
+        """Make what was tried a decision: what was told to go will not be asked to stay.
+
+        A pod that this cycle allocated and then evicted has never started: it waits again.
+        """
         self._undo.clear()
         for job in self.jobs.values():
             for pod in job.pods:
+                if pod.state == "releasing" and pod.before == "allocated":
+                    pod.state, pod.node, pod.devices = "pending", "", None
                 pod.tentative = False
 
     # -- one pod

@@ -7,19 +7,22 @@ moment it was first seen so; a negative one lets it stay.
 Semantics: KAI Scheduler v0.17, actions/stalegangeviction.
 """
 
+from gpuyard.scheduling.passes.decisions import Leave, told_to_leave
 from gpuyard.scheduling.passes.jobs import STAYS, USES, Job
 from gpuyard.scheduling.passes.session import Session
 
 
-def run(session: Session) -> None:
-    """Tell the pods of stale jobs to go."""
+def run(session: Session) -> list[Leave]:
+    """Tell the pods of stale jobs to go, and return them."""
     for key in sorted(session.jobs):
         job = session.jobs[key]
         if is_stale(job) and _grace_is_over(session, job):
             for pod in job.pods:
                 if pod.state in STAYS:
                     session.evict(pod)
+    leaves = told_to_leave(session, "stale-gangs")
     session.settle()
+    return leaves
 
 
 def is_stale(job: Job) -> bool:
