@@ -32,7 +32,7 @@ MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, 
       gpuyard replay --record run.jsonl.gz
 
     \b
-    Policies: best-fit, clustering, dot-product, fgd, gpuyard, kube,
+    Policies: best-fit, clustering, dot-product, fgd, gpuyard, kai, kube,
     kube-most-allocated, packing, random; docs/reference/policies.md says
     what each does.
 

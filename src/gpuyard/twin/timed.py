@@ -150,8 +150,11 @@ class _Yard:
 
     def next_ns(self) -> int | None:
         """Return the next instant at which something happens."""
-        instants = [self.starts.next_ns(), self.events[0][0] if self.events else None]
-        return min((each for each in instants if each is not None), default=None)
+        start_ns = self.starts.next_ns()
+        if not self.events:
+            return start_ns
+        event_ns = self.events[0][0]
+        return event_ns if start_ns is None else min(event_ns, start_ns)
 
     def take_in(self, what: What, index: int, attempt: int, now_ns: int) -> _Job | None:
         """Let one event happen; return the job that now wants what it did not want before."""
@@ -263,14 +266,14 @@ class _Yard:
 
     def _hear(self, news: News, forming: dict[int, _Job], now_ns: int) -> None:
         match news:
-            case PodLeft(pod) if pod in self.by_pod:
-                self._free(self.by_pod[pod], [pod], now_ns)
             case MemberReady(workload=start, pod=pod) if start in self.by_start:
                 job = self.by_start[start]
                 job.ready.add(pod)
                 forming[job.index] = job
             case Ended(workload=start) if start in self.by_start:
                 self._end_start(self.by_start.pop(start), news, now_ns)
+            case PodLeft(pod) if pod in self.by_pod:
+                self._free(self.by_pod[pod], [pod], now_ns)
 
     def _end_start(self, job: _Job, ended: Ended, now_ns: int) -> None:
         """Go on with a job of which a start came to its end."""
