@@ -97,7 +97,7 @@ class Queues:
         self.places = dict(places or {})
         self.admitted: dict[str, Admitted] = {}
         self.holders: dict[str, dict[str, Admitted]] = {name: {} for name in self.specs}
-        self.losses: dict[str, Loss] = {}  # of the admitted, where anybody knows
+        self.losses: Mapping[str, Loss] = {}  # of the admitted, where anybody knows
         self.spared: Container[str] = ()  # of the admitted, whom nobody may evict now
         self.holds: dict[str, Held] = {}  # what is kept for a workload until it starts
         self.displaced: dict[str, Admitted] = {}  # of the admitted, who seeks another place

@@ -18,6 +18,7 @@ Semantics: Kueue v0.19.2, pkg/scheduler/scheduler.go (schedule, processEntry).
 from collections.abc import Callable, Iterable
 
 from gpuyard.model.queues import Admission, Usage
+from gpuyard.scheduling.admission.afterwards import Afterwards
 from gpuyard.scheduling.admission.entries import Entry, Head, Objection, Verdict
 from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.flavors.assignment import quota_to_reserve
@@ -77,7 +78,7 @@ class _Round:
         self.nominator = nominator
         self.queues = nominator.queues
         self.rules = nominator.rules
-        self.victims: dict[str, None] = {}
+        self.after = Afterwards(self.queues)
         self.counted: list[tuple[str, Usage]] = []
         self.lifted: dict[str, Held] = {}  # holds that count as usage of their owners now
 
@@ -100,10 +101,14 @@ class _Round:
         """Serve an entry for which something may be kept: that is free for it alone."""
         key, counted = entry.workload.key, len(self.counted)
         held = self.queues.drop_hold(key)
+        if held is None:
+            return self._serve(entry)
+        self.after.release(*held)
         verdict = self._serve(entry)
-        if held is not None and len(self.counted) == counted:
+        if len(self.counted) == counted:
             self.queues.hold(key, held)
-        elif held is not None:
+            self.after.use(*held)
+        else:
             self.lifted[key] = held
         return verdict
 
@@ -122,7 +127,7 @@ class _Round:
             entry.requeue, entry.keeps_position = "PendingPreemption", False
             entry.message, entry.code = OVERLAP_FITS_LATER, "WaitingForPreemptedWorkloads"
             self._count(entry.queue, entry.usage)
-        elif not self.victims.keys().isdisjoint(entry.victims()):
+        elif not self.after.gone.keys().isdisjoint(entry.victims()):
             self._skip(entry, OVERLAP)
         elif fit != "fits":
             self._skip(entry, NO_LONGER)
@@ -135,9 +140,9 @@ class _Round:
     def _look_again(self, entry: Entry) -> Fit:
         """Tell whether it fits now; where that may help, find out anew what it would get."""
         fit = self._fit(entry)
-        overlaps = not self.victims.keys().isdisjoint(entry.victims())
+        overlaps = not self.after.gone.keys().isdisjoint(entry.victims())
         if overlaps and self.rules.look_again_on_overlap:
-            with self.queues.without(self.victims):
+            with self.queues.without(self.after.gone):
                 self._nominate_again(entry)
             if entry.assignment.mode is Mode.FIT:
                 entry.assignment = entry.assignment.with_mode(Mode.DEFERRED_FIT)
@@ -152,12 +157,11 @@ class _Round:
 
     def _fit(self, entry: Entry) -> Fit:
         """Tell whether it fits once all victims of this round, and its own, are gone."""
-        gone = self.victims | dict.fromkeys(entry.victims())
-        with self.queues.without_usage(gone):
-            return self.queues.fits(entry.queue, entry.usage)
+        return self.after.fits(entry.queue, entry.usage, entry.victims())
 
     def _count(self, queue: str, usage: Usage) -> None:
         self.queues.use(queue, usage)
+        self.after.use(queue, usage)
         self.counted.append((queue, usage))
 
     # -- what becomes of it
@@ -176,7 +180,7 @@ class _Round:
         self._count(entry.queue, Usage(quota, entry.usage.places))
 
     def _grant(self, entry: Entry) -> Verdict:
-        self.victims |= dict.fromkeys(entry.victims())
+        self.after.let_go(entry.victims())
         self._count(entry.queue, entry.usage)
         if entry.assignment.mode is Mode.PREEMPT:
             entry.make_room()

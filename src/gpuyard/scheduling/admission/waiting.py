@@ -233,6 +233,16 @@ class Waiting:
         self._generation[root] += 1
         return sum(self._wake(name, now_ns) for name in self._trees[root])
 
+    def wake_one(self, key: str, *, now_ns: int | None = None) -> int:
+        """Let one workload be tried again: it has waited long enough for `preempt_after_ns`.
+
+        Return how many were parked, 0 or 1. Nobody else gains by its age.
+        """
+        pending = self.pending.get(self._queue_of.get(key, ""))
+        if pending is None or key not in pending.parked:
+            return 0
+        return pending.wake(lambda workload: workload.key == key, now_ns=now_ns)
+
     def _wake(self, name: str, now_ns: int | None) -> int:
         return self.pending[name].wake(
             lambda workload: self.may_enter(name, workload), now_ns=now_ns
