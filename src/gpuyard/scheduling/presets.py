@@ -12,6 +12,11 @@ the fewest free GPUs first, and a device that others share already before any of
 from difflib import get_close_matches
 
 from gpuyard.model.policy import DEVICES, Policy, ResourceWeight, ScoreName, WeightedScore
+from gpuyard.scheduling.admission.rules import AdmissionRules
+from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
+from gpuyard.scheduling.queue_cycle import QueuePolicy
+
+SECOND_NS = 10**9
 
 
 def _one(score: ScoreName) -> tuple[WeightedScore, ...]:
@@ -62,6 +67,18 @@ PRESETS: dict[str, Policy] = {
             *_KUBE_AROUND,
         ),
         tie_break="random",
+    ),
+}
+
+QUEUE_PRESETS: dict[str, QueuePolicy] = {
+    "kueue": QueuePolicy(),
+    "gpuyard": QueuePolicy(
+        rules=AdmissionRules(
+            preemption=QueuePreemptionRules(orders=("lost-time", "lost-work"), revalidate=True),
+            preempt_after_ns=30 * SECOND_NS,
+        ),
+        rounds_per_cycle=1000,
+        keeps_domains=False,
     ),
 }
 

@@ -1,0 +1,1 @@
+"""Teams contend for one fleet, under Kueue's policy and under ours."""
