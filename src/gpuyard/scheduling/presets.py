@@ -16,7 +16,7 @@ from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
 from gpuyard.scheduling.queue_cycle import QueuePolicy
 
-SECOND_NS = 10**9
+MINUTE_NS = 60 * 10**9
 
 
 def _one(score: ScoreName) -> tuple[WeightedScore, ...]:
@@ -70,12 +70,14 @@ PRESETS: dict[str, Policy] = {
     ),
 }
 
+# Half an hour is how often training saves its work: whoever waits as long as others lose at most
+# evicts them; most of the time somebody has ended by then (`verification.contested`).
 QUEUE_PRESETS: dict[str, QueuePolicy] = {
     "kueue": QueuePolicy(),
     "gpuyard": QueuePolicy(
         rules=AdmissionRules(
             preemption=QueuePreemptionRules(orders=("lost-time", "lost-work"), revalidate=True),
-            preempt_after_ns=30 * SECOND_NS,
+            preempt_after_ns=30 * MINUTE_NS,
         ),
         rounds_per_cycle=1000,
         keeps_domains=False,
