@@ -72,14 +72,18 @@ class Yard:
 
     def end(self, key):
         """Let a workload end, and wake whom that may help."""
-        held = self.queues.remove(key)
-        self.waiting.wake(held.admission.cluster_queue)
-        return held.workload
+        (workload,) = self._gone([key])
+        return workload
+
+    def _gone(self, keys):
+        held = [self.queues.remove(key) for key in keys]
+        self.waiting.wake(*(each.admission.cluster_queue for each in held))
+        return [each.workload for each in held]
 
     def leave(self):
         """Let all who were told to go be gone and wait again; return their keys."""
         gone = sorted(key for key, held in self.queues.admitted.items() if held.evicted)
-        for workload in [self.end(key) for key in gone]:
+        for workload in self._gone(gone):
             self.waiting.add(workload)
         return gone
 

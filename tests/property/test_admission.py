@@ -12,10 +12,12 @@ from gpuyard.model.queues import (
     QueuePreemption,
     ResourceGroup,
     ResourceQuota,
+    Usage,
 )
 from gpuyard.model.resources import Resources
 from gpuyard.model.workloads import PodSet, PodTemplate, Request, Workload
 from gpuyard.scheduling.admission import round as one_round
+from gpuyard.scheduling.admission.afterwards import Afterwards
 from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.flavors.modes import Mode
 from gpuyard.scheduling.flavors.rules import FlavorRules
@@ -248,6 +250,32 @@ def test_preemption_is_never_for_nothing(yard):
 def test_nobody_is_told_to_go_twice_in_a_round(yard):
     gone = [target.workload for verdict in yard.run() for target in verdict.targets]
     assert len(gone) == len(set(gone))
+
+
+@given(yards(), st.data())
+def test_what_fits_afterwards_is_what_fits_without_the_victims(yard, data):
+    queues = yard.queues
+    after, gone, counted = Afterwards(queues), [], []
+    for _ in range(data.draw(st.integers(1, 6))):
+        name = data.draw(st.sampled_from(sorted(queues.specs)))
+        own = data.draw(st.lists(st.sampled_from(sorted(queues.admitted) or [""]), unique=True))
+        own = [key for key in own if key]
+        asked = {key: data.draw(amounts) for key in sorted(queues.node(name).quotas)}
+        usage = Usage(tuple(asked.items()))
+        with queues.without_usage({*gone, *own}):
+            expected = queues.fits(name, usage)
+        before = state(queues)
+        assert after.fits(name, usage, own) == expected
+        assert state(queues) == before
+        if expected == "fits":
+            after.let_go(own)
+            gone += own
+            queues.use(name, usage)
+            after.use(name, usage)
+            counted.append((name, usage))
+    for name, usage in counted:
+        queues.release(name, usage)
+        after.release(name, usage)
 
 
 @given(yards(revalidate=True, stable=True))

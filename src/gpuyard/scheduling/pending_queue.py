@@ -206,6 +206,14 @@ class PendingQueue:
             self._activate(workload)
         return len(woken)
 
+    def wake_one(self, key: str, *, now_ns: int | None = None) -> bool:
+        """Make one parked workload active and tell whether it was; others of its shape stay."""
+        workload = self.parked.get(key)
+        if workload is None or not is_due(workload, now_ns):
+            return False
+        self._activate(self.parked.pop(key))
+        return True
+
     def in_order(self) -> list[Workload]:
         """Return everyone who waits, active or parked, in the order of their turns."""
         everyone = [*self.active.values(), *self.parked.values()]

@@ -69,15 +69,15 @@ class Afterwards:
             self._copy(root)
         quota.release(self._leaves[queue], dict(usage.quota))
 
-    def _copy(self, node: QuotaNode, parent: QuotaNode | None = None) -> None:
-        """Copy a tree: its quotas are shared, its usage is its own."""
-        copied = QuotaNode(
-            node.name, is_cohort=node.is_cohort, quotas=node.quotas, weight_nano=node.weight_nano
-        )
-        copied.parent = parent
-        copied.subtree, copied.local, copied.potential = node.subtree, node.local, node.potential
-        copied.usage = dict(node.usage)
-        if not node.is_cohort:
-            self._leaves[node.name] = copied
-        for child in node.children:
-            self._copy(child, copied)
+    def _copy(self, root: QuotaNode) -> None:
+        """Copy what a question about fitting reads of a tree: quotas are shared, usage is not."""
+        left: list[tuple[QuotaNode, QuotaNode | None]] = [(root, None)]
+        while left:
+            node, parent = left.pop()
+            copied = QuotaNode(node.name, is_cohort=node.is_cohort, quotas=node.quotas)
+            copied.parent = parent
+            copied.subtree, copied.local = node.subtree, node.local
+            copied.usage = dict(node.usage)
+            if not node.is_cohort:
+                self._leaves[node.name] = copied
+            left += [(child, copied) for child in node.children]

@@ -110,9 +110,12 @@ class Waiting:
         found = [each.workload for each in self.homeless.values()]
         for name, pending in tuple(self.pending.items()):
             found += [each for each in pending.in_order() if self._home(each) != name]
-            if name not in self.queues.specs and name not in self.queues.inactive:
+            if not self._is_known(name):
                 del self.pending[name]
         return found
+
+    def _is_known(self, queue: str) -> bool:
+        return queue in self.queues.specs or queue in self.queues.inactive
 
     def _home(self, workload: Workload) -> str | Homeless:
         """Return the ClusterQueue in which `workload` waits, or why there is none."""
@@ -121,7 +124,7 @@ class Waiting:
             return Homeless(workload, "LocalQueueNotFound")
         if local_queue.stop_policy != "None":
             return Homeless(workload, "LocalQueueStopped")
-        if local_queue.cluster_queue not in self.pending:
+        if not self._is_known(local_queue.cluster_queue):
             return Homeless(workload, "ClusterQueueNotFound")
         return local_queue.cluster_queue
 
@@ -225,13 +228,16 @@ class Waiting:
             at_most = tuple(counts[each.name] for each in verdict.workload.pod_sets)
             self._room_made[key] = verdict.workload, at_most
 
-    def wake(self, queue: str, *, now_ns: int | None = None) -> int:
-        """Let everybody in the tree of `queue` be tried again; return how many were parked."""
-        root = self._root.get(queue)
-        if root is None:
-            return 0
-        self._generation[root] += 1
-        return sum(self._wake(name, now_ns) for name in self._trees[root])
+    def wake(self, *queues: str, now_ns: int | None = None) -> int:
+        """Let everybody in the trees of `queues` be tried again; return how many were parked.
+
+        A tree is walked once, however many of its queues are named.
+        """
+        woken = 0
+        for root in dict.fromkeys(self._root[name] for name in queues if name in self._root):
+            self._generation[root] += 1
+            woken += sum(self._wake(name, now_ns) for name in self._trees[root])
+        return woken
 
     def wake_one(self, key: str, *, now_ns: int | None = None) -> int:
         """Let one workload be tried again: it has waited long enough for `preempt_after_ns`.
@@ -239,9 +245,7 @@ class Waiting:
         Return how many were parked, 0 or 1. Nobody else gains by its age.
         """
         pending = self.pending.get(self._queue_of.get(key, ""))
-        if pending is None or key not in pending.parked:
-            return 0
-        return pending.wake(lambda workload: workload.key == key, now_ns=now_ns)
+        return 0 if pending is None else int(pending.wake_one(key, now_ns=now_ns))
 
     def _wake(self, name: str, now_ns: int | None) -> int:
         return self.pending[name].wake(
