@@ -126,12 +126,14 @@ class Session:
     def settle(self) -> None:
         """Make what was tried a decision: what was told to go will not be asked to stay.
 
-        A pod that this cycle allocated and then evicted has never started: it waits again.
+        A pod that was only promised or given a place this cycle, and then evicted, holds nothing:
+        it waits again.
         """
         self._undo.clear()
         for job in self.jobs.values():
             for pod in job.pods:
-                if pod.state == "releasing" and pod.before == "allocated":
+                holds = pod.key in self.now.snapshot.bookings
+                if pod.tentative and pod.state == "releasing" and not holds:
                     pod.state, pod.node, pod.devices = "pending", "", None
                 pod.tentative = False
 
