@@ -698,3 +698,17 @@ def test_promises_have_to_be_kept():
     """The order of queues alone would give back what was just reclaimed, for ever."""
     assert rounds(keeps_promises=True)[1:] == [(1, 0)] * 5
     assert all(second_waits for _, second_waits in rounds(keeps_promises=False))
+
+
+def test_who_was_allocated_keeps_the_device_it_was_given():
+    """Not the one that a leaving pod still holds: that one is free soon, and not now."""
+    jobs = [
+        job("old", "releasing@n", queue="a", preemptible=False),
+        job("many", "- -", queue="b", at_least=1),
+        job("one", "-", queue="a"),
+    ]
+    queues = [queue("a", 0), queue("b", 0, weight=0, priority=101)]
+    one = session({"n": 2}, jobs, queues)
+    table.run(one)
+    assert states(one) == {"old": "R@n", "many": "A@n -", "one": "P@n"}
+    assert (one.now.snapshot.fleet.device_free >= 0).all()

@@ -168,10 +168,12 @@ class Session:
         slot, asked = choice.slot, shape.request.devices
         starts = at_once and bool(fits_now[slot])
         devices = None if asked is None else self._devices(shape, asked, slot, starts=starts)
-        if starts and asked is not None and devices is not None:
-            free = self.now.snapshot.fleet.device_free[slot]
-            starts = all(free[device] >= asked.milli for device in devices)
-        if not at_once and self._is_its_own_place(pod, slot, devices):
+        starts = starts and self._are_free_now(asked, slot, devices)
+        if (
+            not at_once
+            and self._is_its_own_place(pod, slot, devices)
+            and (pod.before != "allocated" or self._can_start_as_it_was(pod, slot))
+        ):
             self._stay(pod, devices)
         else:
             self._bind(pod, slot, devices, "allocated" if starts else "pipelined")
@@ -181,6 +183,20 @@ class Session:
         """Make an allocated pod a pipelined one: it waits for the rest of its gang."""
         self.now.snapshot.apply(PodGone(pod.key))
         self._change(pod, "pipelined", pod.node, pod.devices)
+
+    def _are_free_now(
+        self, asked: DeviceRequest | None, slot: int, devices: tuple[int, ...] | None
+    ) -> bool:
+        if asked is None or devices is None:
+            return True
+        free = self.now.snapshot.fleet.device_free[slot]
+        return all(free[device] >= asked.milli for device in devices)
+
+    def _can_start_as_it_was(self, pod: Pod, slot: int) -> bool:
+        """Tell whether nobody else was given the place of a pod that had been allocated."""
+        request = pod.template.request.devices
+        fits = self.now.room(self.now.snapshot.shape(pod.template))[slot] > 0
+        return bool(fits) and self._are_free_now(request, slot, pod.devices)
 
     def _is_its_own_place(self, pod: Pod, slot: int, devices: tuple[int, ...] | None) -> bool:
         if pod.state != "releasing" or not pod.tentative or pod.node != self.node_of(slot):
@@ -192,7 +208,7 @@ class Session:
     def _stay(self, pod: Pod, devices: tuple[int, ...] | None) -> None:
         self._book(self.soon, pod, pod.node, devices)
         if pod.before == "allocated":
-            self._book(self.now, pod, pod.node, devices)
+            self._book(self.now, pod, pod.node, pod.devices)
         self._hold(pod, 1)
         self._change(pod, pod.before, pod.node, pod.devices)
 
