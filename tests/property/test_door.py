@@ -333,7 +333,7 @@ class Yard:
         )
         plan = queue_cycle.run(self.waiting, nominator, self.policy, NOW, placer=self.placer)
         for evict in plan.evicts:
-            self.queues.remove(evict.workload)
+            self.queues.remove(evict.victim)
         for name in self.queues.specs:
             self.waiting.wake(name, now_ns=NOW)
         return plan

@@ -11,10 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from gpuyard.model.caps import EACH, UsageCap
 from gpuyard.model.deltas import NodeObserved, PodGone
 from gpuyard.model.ledger import EvictionRules, Hold
-from gpuyard.model.nodes import Node
+from gpuyard.model.nodes import Device, Node
 from gpuyard.model.queues import ClusterQueue, Cohort, LocalQueue, QueuePreemption, ResourceFlavor
 from gpuyard.model.resources import Resources
 from gpuyard.model.topology import HOSTNAME, Topology, TopologyRequest
+from gpuyard.model.workloads import DeviceRequest
 from gpuyard.scheduling import presets, queue_cycle, quota
 from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.rules import AdmissionRules
@@ -22,6 +23,7 @@ from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.ordering.between import BetweenRules
 from gpuyard.scheduling.placement import Placer
+from gpuyard.scheduling.preemption.consolidate import ConsolidationRules
 from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
 from gpuyard.scheduling.queue_cycle import QueuePolicy
 from gpuyard.scheduling.queues import Loss, Queues
@@ -56,13 +58,17 @@ def policies(draw):
             stable=ours,
         ),
         preempt_after_ns=draw(st.sampled_from((0, 2))),
+        preempt_when_waited_pct=draw(st.sampled_from((0, 100))),
     )
     cap = UsageCap(name="each", resource=GPU, amount=6, user=EACH)
+    hold_ns = draw(st.sampled_from((0, 3)))
+    moves = ConsolidationRules(after_ns=0) if hold_ns and draw(st.booleans()) else None
     return QueuePolicy(
         rules=rules,
         rounds_per_cycle=draw(st.sampled_from((1, 50))),
         keeps_domains=draw(st.booleans()),
-        hold_ns=draw(st.sampled_from((0, 3))),
+        hold_ns=hold_ns,
+        moves=moves,
         evictions=draw(
             st.sampled_from(
                 (None, EvictionRules(per_workload_window_ns=5, brake_device_milli_max=8000))
@@ -72,12 +78,21 @@ def policies(draw):
     )
 
 
+def on_devices(pod_set):
+    """Return the same pods, asking for devices as well as for the resource."""
+    request = pod_set.template.request
+    devices = DeviceRequest(count=dict(request.resources.amounts)[GPU])
+    request = msgspec.structs.replace(request, devices=devices)
+    template = msgspec.structs.replace(pod_set.template, request=request)
+    return msgspec.structs.replace(pod_set, template=template)
+
+
 class Passes(RuleBasedStateMachine):
     """Queues over two racks of two hosts with four GPUs each."""
 
     @initialize(
         policy=policies(),
-        quotas=st.lists(st.integers(0, 6), min_size=4, max_size=4),
+        quotas=st.lists(st.sampled_from((0, 2, 4, 6, 8)), min_size=4, max_size=4),
         limits=st.lists(st.none() | st.integers(0, 8), min_size=4, max_size=4),
         allowed=st.lists(st.sampled_from(PREEMPTIONS), min_size=4, max_size=4),
         has_nodes=st.booleans(),
@@ -98,7 +113,13 @@ class Passes(RuleBasedStateMachine):
         for index in range(4):
             name = f"n{index}"
             labels = ((HOSTNAME, name), (RACK, f"r{index // 2}"))
-            node = Node(name=name, rank=index, labels=labels, allocatable=Resources.of({GPU: 4}))
+            node = Node(
+                name=name,
+                rank=index,
+                labels=labels,
+                allocatable=Resources.of({GPU: 4}),
+                devices=(Device(model="h100"),) * 4,
+            )
             self.snapshot.apply(NodeObserved(node))
         self.placer = None
         flavor = ResourceFlavor(name="h100", topology="racks" if has_nodes else "")
@@ -132,18 +153,26 @@ class Passes(RuleBasedStateMachine):
         return hasattr(self, "queues")
 
     @rule(
+        times=st.integers(1, 4),
         to=st.sampled_from(QUEUE_NAMES),
-        count=st.integers(1, 6),
+        count=st.sampled_from((1, 1, 1, 2, 3, 6)),
+        gpus=st.sampled_from((1, 1, 1, 2, 4)),
         least=st.none() | st.integers(1, 3),
         topology=st.sampled_from(TOPOLOGIES),
         priority=st.integers(0, 2),
         user=st.sampled_from(("", "ann", "bob")),
     )
-    def submit(self, to, count, least, topology, priority, user):
+    def submit(self, times, **asked):
+        for _ in range(times):
+            self.submit_one(**asked)
+
+    def submit_one(self, to, count, gpus, least, topology, priority, user):
         self.count += 1
         asked = msgspec.structs.replace(
             workload(
-                pods(count, min_count=least, topology=topology if self.placer else None),
+                on_devices(
+                    pods(count, gpus, min_count=least, topology=topology if self.placer else None)
+                ),
                 key=f"t/w{self.count}",
             ),
             queue=f"t/{to}",
@@ -171,9 +200,9 @@ class Passes(RuleBasedStateMachine):
         )
         self.ledger = self.ledger.after(plan.changes)
         for evict in plan.evicts:
-            assert evict.workload not in before, "told to go twice"
-            assert self.queues.admitted[evict.workload].evicted
-            assert evict.beneficiary in plan.waits
+            assert evict.victim not in before, "told to go twice"
+            assert self.queues.admitted[evict.victim].evicted
+            assert evict.workload in plan.waits
         self._no_start_broke_a_limit(plan)
 
     def _no_start_broke_a_limit(self, plan):
@@ -227,6 +256,21 @@ class Passes(RuleBasedStateMachine):
         for key, held in self.queues.admitted.items():
             assert standing.pop(key) == sum(each.count for each in held.admission.pod_sets)
         assert not standing
+
+    @invariant()
+    def what_is_held_is_there_once_victims_are_gone(self):
+        if not self.has_begun() or self.placer is None:
+            return
+        taken = Counter()
+        for booking in self.snapshot.bookings.values():
+            assignment = booking.assignment
+            if not self.queues.admitted[assignment.group].evicted:
+                taken[assignment.node] += dict(assignment.template.request.resources.amounts)[GPU]
+        for one in self.queues.holds.values():
+            for place in one.usage.places:
+                for domain in place.domains:
+                    taken[domain.values[-1]] += domain.count * dict(place.per_pod.amounts)[GPU]
+        assert max(taken.values(), default=0) <= 4
 
     @invariant()
     def nobody_is_lost_and_nobody_twice(self):

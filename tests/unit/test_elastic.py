@@ -88,7 +88,7 @@ def test_it_grows_into_what_is_free_and_shrinks_for_another_core():
     yard.run()
     assert len(yard.queues.admitted) == 7  # the core of two, and six extras
     yard.submit(workload(pods(4), key="t/other"))
-    victims = {each.workload for each in yard.run().evicts}
+    victims = {each.victim for each in yard.run().evicts}
     assert len(victims) == 4
     assert all(map(is_extra, victims))
     for victim in victims:

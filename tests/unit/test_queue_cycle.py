@@ -8,6 +8,7 @@ from gpuyard.model.caps import EACH, DailyWindow, UsageCap
 from gpuyard.model.deltas import NodeObserved
 from gpuyard.model.ledger import Eviction, EvictionRules, Hold
 from gpuyard.model.nodes import Device, Node
+from gpuyard.model.plan import Evict
 from gpuyard.model.queues import FlavorResource, LocalQueue, QueuePreemption
 from gpuyard.model.resources import Resources
 from gpuyard.model.topology import HOSTNAME
@@ -17,7 +18,7 @@ from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.queue_cycle import Evict, QueuePolicy
+from gpuyard.scheduling.queue_cycle import QueuePolicy
 from gpuyard.scheduling.queues import Queues
 from gpuyard.scheduling.snapshot import Snapshot
 from tests.small_queues import GPU, group, pods, queue, queues_of, workload
@@ -107,7 +108,7 @@ def preempting(**settings):
 def test_a_victim_is_marked_and_told_once():
     yard = preempting()
     plan = yard.run()
-    assert plan.evicts == (Evict("t/low", "t/high", "InClusterQueue"),)
+    assert plan.evicts == (Evict(victim="t/low", workload="t/high", reason="InClusterQueue"),)
     assert yard.queues.admitted["t/low"].evicted
     assert plan.waits["t/high"].code == "WaitingForPreemptedWorkloads"
     again = yard.run()
@@ -201,7 +202,7 @@ def two_queues(**settings):
     yard.submit("borrower", pods(4), to="b")
     yard.run()
     yard.submit("owner", pods(4), to="a", at=5)
-    assert [each.workload for each in yard.run().evicts] == ["t/borrower"]
+    assert [each.victim for each in yard.run().evicts] == ["t/borrower"]
     yard.queues.remove("t/borrower")
     return yard
 

@@ -8,11 +8,14 @@ find a node or none of them is bound.
 Where nobody asked for a topology, the domains of the admission are only a proof that there is room.
 `keeps_domains` says whether they are binding all the same (Kueue writes them into node selectors)
 or whether the scores choose among all nodes of the flavor; then the admission is returned with the
-hosts that the pods really got, so that places are counted where they are taken.
+hosts that the pods really got, so that places are counted where they are taken. What is held for
+somebody else is counted in the domains: the scores do not choose among its nodes, and where no
+others are left the domains of the admission are binding after all.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import msgspec
@@ -62,22 +65,30 @@ def land(
     """
     asked = {pod_set.name: pod_set for pod_set in workload.pod_sets}
     placed: dict[str, list[Assignment]] = {}
+    held = _held_nodes(placer.snapshot, queues)
+    anywhere = placer.snapshot.fleet.present & ~held
+    is_bound = {
+        given.name: given.topology is not None
+        and (keeps_domains or asked[given.name].topology is not None)
+        for given in admission.pod_sets
+    }
     with placer.snapshot.trial() as trial:
         for given in admission.pod_sets:
             pod_set = asked[given.name]
-            is_bound = keeps_domains or pod_set.topology is not None
             template = in_flavors(pod_set.template, _flavors(queues, given))
-            mine = _place(placer, workload, template, given, is_bound=is_bound)
+            mine = None
+            if not is_bound[given.name]:
+                mine = _place(placer, workload, template, given, [Portion(given.count, anywhere)])
+            if mine is None and given.topology is not None and (is_bound[given.name] or held.any()):
+                in_domains = list(_in_domains(placer.snapshot, given.topology))
+                mine = _place(placer, workload, template, given, in_domains)
             if mine is None:
                 break
             placed[given.name] = mine
         else:
             trial.keep()
             return _landed(placer.snapshot, admission, placed)
-    is_free = not any(
-        given.topology is not None and (keeps_domains or asked[given.name].topology is not None)
-        for given in admission.pod_sets
-    )
+    is_free = not any(is_bound.values()) and not held.any()
     if exact_limit_s and is_free and len(admission.pod_sets) > 1:
         return _exactly(placer, queues, workload, admission, exact_limit_s)
     return None
@@ -125,15 +136,14 @@ def _place(
     workload: Workload,
     template: PodTemplate,
     given: PodSetAssignment,
-    *,
-    is_bound: bool,
+    portions: Iterable[Portion],
 ) -> list[Assignment] | None:
-    """Bind the pods of one pod set; where one finds no node, those before it are left bound."""
+    """Bind all pods of one pod set or none of them."""
     snapshot = placer.snapshot
     placed: list[Assignment] = []
-    for portion in _portions(snapshot, given, is_bound=is_bound):
-        for _ in range(portion.pods):
-            choice = placer.choose(snapshot.shape(template), portion.within)
+    with snapshot.trial() as trial:
+        for within in chain.from_iterable(repeat(each.within, each.pods) for each in portions):
+            choice = placer.choose(snapshot.shape(template), within)
             if choice is None:
                 return None
             assignment = Assignment(
@@ -146,6 +156,7 @@ def _place(
             )
             snapshot.apply(PodBound(assignment))
             placed.append(assignment)
+        trial.keep()
     return placed
 
 
@@ -168,17 +179,24 @@ def in_flavors(template: PodTemplate, flavors: list[ResourceFlavor]) -> PodTempl
     return msgspec.structs.replace(template, constraints=constraints)
 
 
-def _portions(snapshot: Snapshot, given: PodSetAssignment, *, is_bound: bool) -> Iterator[Portion]:
-    if given.topology is None or not is_bound:
-        yield Portion(given.count, snapshot.fleet.present)
-        return
-    for domain in given.topology.domains:
-        labels = dict(zip(given.topology.levels, domain.values, strict=True))
-        yield Portion(domain.count, _nodes_with(snapshot, labels))
+def _in_domains(snapshot: Snapshot, given: TopologyAssignment) -> Iterator[Portion]:
+    for domain in given.domains:
+        yield Portion(domain.count, _nodes_with(snapshot, given.levels, domain.values))
 
 
-def _nodes_with(snapshot: Snapshot, labels: Mapping[str, str]) -> BoolArray:
-    wanted = Constraints(node_selector=tuple(sorted(labels.items())))
+def _held_nodes(snapshot: Snapshot, queues: Queues) -> BoolArray:
+    """Return the nodes of all domains in which places are held for somebody."""
+    held: BoolArray = np.zeros(snapshot.fleet.size, dtype=np.bool_)
+    for _, usage in queues.holds.values():
+        for place in usage.places:
+            levels = queues.places[place.flavor].tree.assigned_levels
+            for domain in place.domains:
+                held |= _nodes_with(snapshot, levels, domain.values)
+    return held
+
+
+def _nodes_with(snapshot: Snapshot, levels: Sequence[str], values: Sequence[str]) -> BoolArray:
+    wanted = Constraints(node_selector=tuple(sorted(zip(levels, values, strict=True))))
     slots = np.arange(snapshot.fleet.size)
     return snapshot.fleet.present & node_affinity.suits(snapshot, wanted, slots)
 

@@ -11,12 +11,15 @@ the fewest free GPUs first, and a device that others share already before any of
 
 from difflib import get_close_matches
 
+from gpuyard.model.ledger import EvictionRules
 from gpuyard.model.policy import DEVICES, Policy, ResourceWeight, ScoreName, WeightedScore
 from gpuyard.scheduling.admission.rules import AdmissionRules
+from gpuyard.scheduling.preemption.consolidate import ConsolidationRules
 from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
 from gpuyard.scheduling.queue_cycle import QueuePolicy
 
 MINUTE_NS = 60 * 10**9
+HOUR_NS = 60 * MINUTE_NS
 
 
 def _one(score: ScoreName) -> tuple[WeightedScore, ...]:
@@ -70,17 +73,22 @@ PRESETS: dict[str, Policy] = {
     ),
 }
 
-# Half an hour is how often training saves its work: whoever waits as long as others lose at most
-# evicts them; most of the time somebody has ended by then (`verification.contested`).
+# Small workloads move before anybody is evicted. An eviction has to wait until as much device time
+# was waited as it throws away, an hour at most; `verification.contested` compares.
 QUEUE_PRESETS: dict[str, QueuePolicy] = {
     "kueue": QueuePolicy(),
     "gpuyard": QueuePolicy(
         rules=AdmissionRules(
             preemption=QueuePreemptionRules(orders=("lost-time", "lost-work"), revalidate=True),
-            preempt_after_ns=30 * MINUTE_NS,
+            preempt_after_ns=HOUR_NS,
+            preempt_when_waited_pct=100,
+            starts_as_it_preempted=True,
         ),
         rounds_per_cycle=1000,
         keeps_domains=False,
+        hold_ns=10 * MINUTE_NS,
+        evictions=EvictionRules(),
+        moves=ConsolidationRules(),
     ),
 }
 

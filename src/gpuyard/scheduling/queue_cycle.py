@@ -15,12 +15,16 @@ and where the brake is on nobody is evicted at all. What victims free is kept fo
 quota and places, until it starts or the hold expires: nobody else may take it, and no victim leaves
 for nothing.
 
+Where the policy moves workloads (`moves`), it is asked first whether a few small ones can stand
+elsewhere, which costs less than an eviction and takes nothing from anybody. They are told to go
+like victims; their new places are held for them, as theirs are for whom they make way.
+
 The state afterwards holds the plan as if it were written. What becomes of it when it is, the host
 follows with `commitments`.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -35,26 +39,30 @@ from gpuyard.model.ledger import (
     Recorded,
     Room,
 )
-from gpuyard.model.plan import Start
-from gpuyard.model.queues import Admission, Admitted
+from gpuyard.model.plan import Evict, Start
+from gpuyard.model.queues import Admission, Admitted, PodSetAssignment
 from gpuyard.model.reasons import Constraint
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, Workload
-from gpuyard.scheduling import caps
+from gpuyard.scheduling import caps, moves
 from gpuyard.scheduling.admission import round as admission_round
-from gpuyard.scheduling.admission.entries import Verdict
+from gpuyard.scheduling.admission.entries import Head, Verdict
 from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.round import Objects, nobody_objects
 from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.admission.waiting import Waiting
-from gpuyard.scheduling.flavors.assignment import FlavorAssignment
+from gpuyard.scheduling.flavors.assignment import PodSetFlavors
 from gpuyard.scheduling.landing import Landed, land
 from gpuyard.scheduling.ledger import Ledger, evictions
+from gpuyard.scheduling.moves import Moves
+from gpuyard.scheduling.ordering.turns import queued_ns
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption.rules import PreemptionReason, Target
+from gpuyard.scheduling.preemption.consolidate import ConsolidationRules
 from gpuyard.scheduling.queues import NOTHING_LOST, Held
 
 ROUNDS_MAX = 100_000  # a cycle that needs more does not come to an end
 NOTHING_KNOWN = Ledger()
+FIRST_LOOK_NS = 60 * 10**9  # whether evictions have become cheap enough; then when twice as old
+MOVES = "Consolidation"  # why a mover is told to go
 PRODUCT_LABEL = "nvidia.com/gpu.product"  # GPU feature discovery
 
 
@@ -67,7 +75,8 @@ class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
     long what victims free is kept for whom they left; 0: anybody may take it, as in Kueue, where
     only the order of the queues protects it. `evictions` of `None` bounds no evictions. `caps`
     bound users, queues and device models beside quota; a flavor's device model is the label
-    ``nvidia.com/gpu.product`` of its nodes, else its name.
+    ``nvidia.com/gpu.product`` of its nodes, else its name. `moves`: who may be moved for a workload
+    that waits, and when that is worth it; `None`: nobody is.
     """
 
     rules: AdmissionRules = AdmissionRules()
@@ -77,14 +86,12 @@ class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
     hold_ns: int = 0
     evictions: EvictionRules | None = None
     caps: tuple[UsageCap, ...] = ()
+    moves: ConsolidationRules | None = None
 
-
-class Evict(msgspec.Struct, frozen=True):
-    """`workload` has to go, for whom and why."""
-
-    workload: str
-    beneficiary: str
-    reason: PreemptionReason
+    def __post_init__(self) -> None:
+        """Refuse moves whose new places anybody could take."""
+        if self.moves is not None and not self.hold_ns:
+            raise ValueError("moves without hold_ns: say how long places are kept for movers")
 
 
 class Admit(msgspec.Struct, frozen=True):
@@ -102,6 +109,23 @@ class QueuePlan(NamedTuple):
     waits: dict[str, Verdict]
     changes: tuple[LedgerChange, ...]
     rounds: int
+
+
+def ripe_after_ns(policy: QueuePolicy) -> tuple[int, ...]:
+    """Return how old a waiting workload is when it may do what it might not before.
+
+    Whoever runs the passes wakes it then (`Waiting.wake_one`), for nothing else may happen.
+    """
+    rules = policy.rules
+    ages = {rules.preempt_after_ns}
+    if policy.moves is not None:
+        ages.add(policy.moves.after_ns)
+    if rules.preempt_when_waited_pct:
+        age_ns = FIRST_LOOK_NS
+        while age_ns < rules.preempt_after_ns:
+            ages.add(age_ns)
+            age_ns *= 2
+    return tuple(sorted(ages - {0}))
 
 
 def run(
@@ -127,8 +151,7 @@ def run(
             break
         rounds += 1
         verdicts = admission_round.run(nominator, heads, objects)
-        may_go_on = [serving.carry_out(verdict) for verdict in verdicts]
-        if not any(may_go_on):
+        if not serving.carry_out(verdicts):
             break
     return QueuePlan(
         tuple(serving.starts),
@@ -152,6 +175,7 @@ class _Pass:
         placer: Placer | None,
     ) -> None:
         self.waiting = waiting
+        self.nominator = nominator
         self.queues = nominator.queues
         self.policy = policy
         self.now_ns = now_ns
@@ -183,16 +207,29 @@ class _Pass:
         self.ledger = self.ledger.after([change])
         self.changes.append(change)
 
-    def carry_out(self, verdict: Verdict) -> bool:
-        """Carry out one verdict; tell whether its queue may offer somebody else now."""
+    def carry_out(self, verdicts: Iterable[Verdict]) -> bool:
+        """Carry out the verdicts of a round; tell whether any queue may offer somebody else now.
+
+        What victims free is kept before anybody starts, for who starts chooses his nodes only now.
+        Moves are sought when everybody else has what the round gave him.
+        """
+        made_room = [self._evict_for(verdict) for verdict in verdicts]
+        waits = [waiting for verdict in made_room if (waiting := self._start(verdict)) is not None]
+        may_go_on = len(waits) < len(made_room)
+        for verdict in waits:
+            may_go_on |= self._park(self._move_for(verdict))
+        return may_go_on
+
+    def _start(self, verdict: Verdict) -> Verdict | None:
+        """Start a workload that was admitted; return the verdict on one that has to wait."""
         if verdict.admission is None:
-            return self._wait(verdict)
-        cap = self._exceeded_cap(verdict, verdict.admission)
+            return verdict
+        cap = self._exceeded_cap(verdict.workload, verdict.admission)
         if cap is not None:
-            return self._wait(_capped(verdict, cap))
+            return _capped(verdict, cap)
         landed = self._land(verdict, verdict.admission)
         if landed is None:
-            return self._wait(_without_nodes(verdict))
+            return _without_nodes(verdict)
         key = verdict.workload.key
         for gone in {key, verdict.replaced} & self.queues.admitted.keys():
             self.queues.remove(gone)
@@ -203,9 +240,9 @@ class _Pass:
         self.starts.append(Admit(landed.admission, Start(key, landed.assignments)))
         self.waits.pop(key, None)
         self.waiting.take_back(verdict, now_ns=self.now_ns)
-        return True
+        return None
 
-    def _exceeded_cap(self, verdict: Verdict, admission: Admission) -> Constraint | None:
+    def _exceeded_cap(self, workload: Workload, admission: Admission) -> Constraint | None:
         if not self.policy.caps:
             return None
         models = {
@@ -217,36 +254,46 @@ class _Pass:
             for held in self.queues.admitted.values()
             for use in caps.uses_of(held.admission, held.workload.user, models)
         )
-        asked = caps.uses_of(admission, verdict.workload.user, models)
+        asked = caps.uses_of(admission, workload.user, models)
         return caps.first_exceeded(self.policy.caps, in_use, asked, self.now_ns)
 
     def _land(self, verdict: Verdict, admission: Admission) -> Landed | None:
         if self.placer is None:
             return Landed((), admission)
-        return land(
-            self.placer,
-            self.queues,
-            verdict.workload,
-            admission,
-            keeps_domains=self.policy.keeps_domains,
-            exact_limit_s=self.policy.exact_limit_s,
-        )
+        with self.queues.without_hold(verdict.workload.key):
+            return land(
+                self.placer,
+                self.queues,
+                verdict.workload,
+                admission,
+                keeps_domains=self.policy.keeps_domains,
+                exact_limit_s=self.policy.exact_limit_s,
+            )
 
-    def _wait(self, verdict: Verdict) -> bool:
-        told = [each for each in verdict.targets if not self.queues.admitted[each.workload].evicted]
-        asked = [self._eviction(each.workload) for each in told]
-        limit = self._limit(asked)
-        if limit is not None:
-            verdict, told, asked = _without_evictions(verdict, limit), [], []
-        for target, eviction in zip(told, asked, strict=True):
-            self._evict(verdict, target, eviction)
-        if verdict.outcome == "preempting":
-            self._hold(verdict)
+    def _park(self, verdict: Verdict) -> bool:
         self.waits[verdict.workload.key] = verdict
         self.waiting.take_back(verdict, now_ns=self.now_ns)
         return verdict.workload.key not in self.waiting.pending[verdict.queue].active
 
     # -- victims
+
+    def _evict_for(self, verdict: Verdict) -> Verdict:
+        """Tell the victims of a workload to go, and keep for it what they free."""
+        key = verdict.workload.key
+        if verdict.outcome == "waiting" and self.ledger.get(Hold, key):
+            return _awaiting_its_room(verdict)
+        if verdict.outcome != "preempting" or verdict.assignment is None:
+            return verdict
+        told = [each for each in verdict.targets if not self.queues.admitted[each.workload].evicted]
+        asked = [self._eviction(each.workload) for each in told]
+        limit = self._limit(asked)
+        if limit is not None:
+            return _without_evictions(verdict, limit)
+        for target, eviction in zip(told, asked, strict=True):
+            self._evict(verdict, eviction, target.reason)
+        rooms = _rooms(verdict.workload, verdict.assignment.pod_sets)
+        self._hold(key, Held(verdict.queue, verdict.assignment.usage), rooms)
+        return verdict
 
     def _eviction(self, key: str) -> Eviction:
         return evictions.eviction(
@@ -262,28 +309,83 @@ class _Pass:
             return None
         return evictions.binding_limit(self.ledger, asked, self.policy.evictions)
 
-    def _evict(self, verdict: Verdict, target: Target, eviction: Eviction) -> None:
-        held = self.queues.remove(target.workload)
+    def _evict(self, verdict: Verdict, eviction: Eviction, reason: str) -> None:
+        held = self.queues.remove(eviction.workload)
         self.queues.admit(msgspec.structs.replace(held, evicted=True))
-        self.evicts.append(Evict(target.workload, verdict.workload.key, target.reason))
+        self.evicts.append(
+            Evict(victim=eviction.workload, workload=verdict.workload.key, reason=reason)
+        )
         if self.policy.evictions is not None:
             self._note(Recorded(eviction))
 
+    # -- who moves
+
+    def _move_for(self, verdict: Verdict) -> Verdict:
+        """Tell others to move for a workload that waits, where that lets it start."""
+        found = self._moves(verdict) if verdict.outcome == "waiting" else None
+        return verdict if found is None else self._make_way(verdict, found)
+
+    def _moves(self, verdict: Verdict) -> Moves | None:
+        """Return who could move for a workload; not while room is being made for it already."""
+        workload, placer, rules = verdict.workload, self.placer, self.policy.moves
+        if (
+            rules is None
+            or placer is None
+            or verdict.code == "UsageCapReached"
+            or workload.key in self.queues.admitted
+            or self.ledger.get(Hold, workload.key)
+        ):
+            return None
+        waited_ns = self.now_ns - queued_ns(workload, self.policy.rules.turns)
+        if not self.waiting.seeks_moves(workload.key, waited_ns, after_ns=rules.after_ns):
+            return None
+        found = moves.find(
+            self.nominator.in_peace(),
+            placer,
+            Head(workload=workload, queue=verdict.queue),
+            rules=rules,
+            keeps_domains=self.policy.keeps_domains,
+            now_ns=self.now_ns,
+        )
+        return found if found is not None and self._may_move(workload, found) else None
+
+    def _may_move(self, workload: Workload, found: Moves) -> bool:
+        """Tell whether limits and the ledger allow moves."""
+        return (
+            self.ledger.room(Hold) > len(found.moved)
+            and self._limit([self._eviction(each.workload) for each in found.moved]) is None
+            and self._exceeded_cap(workload, found.admission) is None
+        )
+
+    def _make_way(self, verdict: Verdict, found: Moves) -> Verdict:
+        """Tell the movers to go, and keep for everybody what he will have."""
+        for mover in found.moved:
+            self._evict(verdict, self._eviction(mover.workload), MOVES)
+            workload = self.queues.admitted[mover.workload].workload
+            self._hold_admission(workload, mover.admission)
+        self._hold_admission(verdict.workload, found.admission)
+        return _made_way_for(verdict, len(found.moved))
+
+    def _hold_admission(self, workload: Workload, admission: Admission) -> None:
+        held = Held(admission.cluster_queue, admission.usage())
+        self._hold(workload.key, held, _rooms(workload, admission.pod_sets))
+
     # -- what is kept for whom they left
 
-    def _hold(self, verdict: Verdict) -> None:
-        key, assignment = verdict.workload.key, verdict.assignment
-        if not self.policy.hold_ns or assignment is None or self.ledger.get(Hold, key):
+    def _hold(self, key: str, held: Held, rooms: Iterable[Room]) -> None:
+        if not self.policy.hold_ns or self.ledger.get(Hold, key) or not self.ledger.room(Hold):
             return
-        hold = Hold(
-            workload=key,
-            rooms=tuple(_rooms(verdict.workload, assignment)),
-            since_ns=self.now_ns,
-            until_ns=self.now_ns + self.policy.hold_ns,
+        self.queues.hold(key, held)
+        self._note(
+            Recorded(
+                Hold(
+                    workload=key,
+                    rooms=tuple(rooms),
+                    since_ns=self.now_ns,
+                    until_ns=self.now_ns + self.policy.hold_ns,
+                )
+            )
         )
-        if self.ledger.room(Hold):
-            self.queues.hold(key, Held(verdict.queue, assignment.usage))
-            self._note(Recorded(hold))
 
     def _drop_hold(self, key: str) -> None:
         self.queues.drop_hold(key)
@@ -292,10 +394,12 @@ class _Pass:
             self._note(Forgotten(hold))
 
 
-def _rooms(workload: Workload, assignment: FlavorAssignment) -> Iterator[Room]:
+def _rooms(
+    workload: Workload, given_to: Iterable[PodSetAssignment | PodSetFlavors]
+) -> Iterator[Room]:
     """Yield what is kept, pod set by pod set: in its domains, or anywhere in its flavors."""
     requests = {each.name: each.template.request for each in workload.pod_sets}
-    for given in assignment.pod_sets:
+    for given in given_to:
         if given.topology is None:
             yield Room(request=requests[given.name], count=given.count)
         else:
@@ -337,6 +441,29 @@ def _without_evictions(verdict: Verdict, limit: Constraint) -> Verdict:
         requeue="PreemptionNoCandidates",
         code="WaitingForQuota",
         message=f"{verdict.message}; {limit.name}: {limit.needed} more, {limit.have} left",
+    )
+
+
+def _awaiting_its_room(verdict: Verdict) -> Verdict:
+    """Return the verdict on a workload for which others are leaving."""
+    return msgspec.structs.replace(
+        verdict,
+        requeue="PendingPreemption",
+        code="WaitingForPreemptedWorkloads",
+        message=f"{verdict.message}. Pending the departure of those who make room",
+    )
+
+
+def _made_way_for(verdict: Verdict, movers: int) -> Verdict:
+    """Return the verdict on a workload for which others move; it looks at all flavors again."""
+    return msgspec.structs.replace(
+        verdict,
+        outcome="preempting",
+        targets=(),
+        requeue="PendingPreemption",
+        code="WaitingForPreemptedWorkloads",
+        message=f"{verdict.message}. {movers} workload(s) move to make room",
+        tried=None,
     )
 
 

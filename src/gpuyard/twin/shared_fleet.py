@@ -4,7 +4,7 @@ An event heap moves the time from one instant to the next. What happens at an in
 then `scheduling.queue_cycle` decides, again and again until it has nothing more to say: a cycle
 costs nothing here, so whoever serves one workload per queue and cycle loses nothing by it. What
 became free wakes those who wait in its tree, at most once every `FleetWorld.wake_every_ns`, and
-whoever may not evict others before he has waited for some time is tried again when that is over.
+whoever may not yet evict or move others is tried again when he has waited long enough for it.
 
 What an eviction costs is part of the world, not of the policy (`Habit`). A workload that is told to
 go holds its devices for `grace_ns` more and works on; should its work end by then, it has ended.
@@ -30,6 +30,7 @@ import numpy as np
 
 from gpuyard.model.deltas import MixEntry, MixObserved, NodeObserved, PodGone
 from gpuyard.model.nodes import Node
+from gpuyard.model.plan import Evict
 from gpuyard.model.policy import Policy
 from gpuyard.model.queues import ClusterQueue, Cohort, LocalQueue, ResourceFlavor
 from gpuyard.model.running import Running
@@ -40,7 +41,7 @@ from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.queue_cycle import Admit, Evict, QueuePlan, QueuePolicy
+from gpuyard.scheduling.queue_cycle import Admit, QueuePlan, QueuePolicy
 from gpuyard.scheduling.queues import Loss, Queues
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.scheduling.topology import survey
@@ -326,6 +327,7 @@ class _Yard:
         self.free = FreeDevices(snapshot, fleet.probe)
         self.queues = _queues_of(fleet, snapshot)
         self.waiting = Waiting(self.queues, policy.rules)
+        self.ripe_after_ns = queue_cycle.ripe_after_ns(policy)
         self.ledger = Ledger()
         self.roots = {
             name: id([*self.queues.node(name).to_root()][-1]) for name in self.queues.specs
@@ -360,8 +362,8 @@ class _Yard:
         match what:
             case What.ARRIVE:
                 self.waiting.add(self.jobs[name].workload, now_ns=now_ns)
-                if self.policy.rules.preempt_after_ns:
-                    self.push(now_ns + self.policy.rules.preempt_after_ns, What.RIPE, name)
+                for age_ns in self.ripe_after_ns:
+                    self.push(now_ns + age_ns, What.RIPE, name)
             case What.RIPE:
                 self.waiting.wake_one(name, now_ns=now_ns)
             case What.WAKE:
@@ -440,9 +442,9 @@ class _Yard:
             self.push(end_ns, What.END, job.workload.key, job.turn)
 
     def _evict(self, evict: Evict, now_ns: int) -> None:
-        job = self.jobs[evict.workload]
+        job = self.jobs[evict.victim]
         job.is_leaving = True
-        self.push(now_ns + job.habit.grace_ns, What.GONE, evict.workload, job.turn)
+        self.push(now_ns + job.habit.grace_ns, What.GONE, evict.victim, job.turn)
 
     # -- what is told at the end
 

@@ -9,12 +9,12 @@ Semantics: Kueue v0.19.2, pkg/scheduler/scheduler.go (getAssignments, getInitial
 updateAssignmentForTAS).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from gpuyard.model.queues import Admission, FlavorResource, Usage
-from gpuyard.model.workloads import PodSet
+from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, PodSet, Workload
 from gpuyard.scheduling.admission.entries import Head, Nominated, Nomination
 from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.flavors import FlavorRequest, assign, partial_admission
@@ -30,7 +30,7 @@ from gpuyard.scheduling.preemption.candidates import NOBODY_USED, LocalUsage
 from gpuyard.scheduling.preemption.rules import Demand, Simulation, Target
 from gpuyard.scheduling.preemption.simulate import simulate
 from gpuyard.scheduling.preemption.targets import targets
-from gpuyard.scheduling.queues import Queues
+from gpuyard.scheduling.queues import NOTHING_LOST, Queues
 from gpuyard.scheduling.quota import borrowing_height
 
 
@@ -45,28 +45,33 @@ class Nominator:
         now: Callable[[Head], ScanStamp],
         now_ns: int | None = None,
         local_usage: LocalUsage = NOBODY_USED,
+        may_evict: bool = True,
     ) -> None:
         """Take `now` for the stamp of a search for a head that begins now.
 
-        Without `now_ns` everybody has waited long enough to evict others.
+        Without `now_ns` everybody has waited long enough to evict others, if anybody `may_evict`.
         """
         self.queues = queues
         self.rules = rules
         self.now = now
         self.now_ns = now_ns
         self.local_usage = local_usage
+        self.may_evict = may_evict
+
+    def in_peace(self) -> "Nominator":
+        """Return one that answers for the same state and evicts nobody."""
+        return Nominator(self.queues, self.rules, now=self.now, now_ns=self.now_ns, may_evict=False)
 
     def nominate(self, head: Head, nominated: Nominated | None = None) -> Nomination:
         """Return what `head` would get; with `nominated` only of these flavors."""
         found = self._with_fewer_pods(head, nominated)
         return self._with_reserved_places(head, nominated, found)
 
-    def is_too_early(self, head: Head) -> bool:
-        """Tell whether `head` has not waited long enough yet to evict anybody."""
+    def waited_ns(self, workload: Workload) -> int | None:
+        """Return how long a workload has waited; `None` where nobody counts."""
         if self.now_ns is None:
-            return False
-        waits_since_ns = queued_ns(head.workload, self.rules.turns)
-        return self.now_ns - waits_since_ns < self.rules.preempt_after_ns
+            return None
+        return self.now_ns - queued_ns(workload, self.rules.turns)
 
     # -- how many pods
 
@@ -134,7 +139,7 @@ class Nominator:
 
     def _assign(self, head: Head, request: FlavorRequest) -> FlavorAssignment:
         def ask(key: FlavorResource, amount: int, /) -> Simulation:
-            if self.is_too_early(head):
+            if not self._may_preempt(head.workload):
                 height = borrowing_height(self.queues.node(head.queue), key, amount)
                 return Simulation(possibility="NoCandidates", borrowing_levels=height.levels)
             return simulate(
@@ -166,7 +171,7 @@ class Nominator:
     def _victims(
         self, head: Head, request: FlavorRequest, assignment: FlavorAssignment
     ) -> tuple[Target, ...]:
-        if self.is_too_early(head):
+        if not self._may_preempt(head.workload):
             return ()
         question = self._question(request)
         wanted, _ = place_requests(question, assignment.pod_sets)
@@ -187,13 +192,42 @@ class Nominator:
                 if choice.mode is Mode.PREEMPT
             ),
         )
-        return targets(
+        found = targets(
             self.queues,
             demand,
             self.rules.preemption,
             places_fit=places_fit,
             local_usage=self.local_usage,
         )
+        told = [each for each in found if not self.queues.admitted[each.workload].evicted]
+        if told and (head.has_room or not self._has_waited_for(head.workload, told)):
+            return ()
+        return found
+
+    # -- patience
+
+    def _may_preempt(self, workload: Workload) -> bool:
+        """Tell whether `workload` may evict anybody by now, be it only who loses little."""
+        is_patient = not self.rules.preempt_when_waited_pct and self._is_early(workload)
+        return self.may_evict and not is_patient
+
+    def _is_early(self, workload: Workload) -> bool:
+        waited_ns = self.waited_ns(workload)
+        return waited_ns is not None and waited_ns < self.rules.preempt_after_ns
+
+    def _has_waited_for(self, workload: Workload, victims: Iterable[Target]) -> bool:
+        """Tell whether `workload` has waited long enough for what `victims` lose."""
+        waited_ns = self.waited_ns(workload)
+        if waited_ns is None or waited_ns >= self.rules.preempt_after_ns:
+            return True
+        lost_ns = sum(
+            self.queues.losses.get(victim.workload, NOTHING_LOST).device_ns for victim in victims
+        )
+        devices_milli = max(workload.device_milli, WHOLE_DEVICE_MILLI)
+        waited_device_ns = waited_ns * devices_milli // WHOLE_DEVICE_MILLI
+        return 100 * lost_ns <= self.rules.preempt_when_waited_pct * waited_device_ns
+
+    # -- places
 
     def _with_reserved_places(
         self, head: Head, nominated: Nominated | None, found: Nomination

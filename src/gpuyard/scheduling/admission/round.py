@@ -98,18 +98,25 @@ class _Round:
             return Entry(head, self.nominator.nominate(head))
 
     def _serve_holder(self, entry: Entry) -> Verdict:
-        """Serve an entry for which something may be kept: that is free for it alone."""
+        """Serve an entry for which something may be kept: that is free for it alone.
+
+        Unless it starts, exactly that is kept on, whatever it would take if others left.
+        """
         key, counted = entry.workload.key, len(self.counted)
         held = self.queues.drop_hold(key)
         if held is None:
             return self._serve(entry)
         self.after.release(*held)
         verdict = self._serve(entry)
-        if len(self.counted) == counted:
-            self.queues.hold(key, held)
-            self.after.use(*held)
-        else:
+        if verdict.outcome == "admitted":
             self.lifted[key] = held
+            return verdict
+        for queue, usage in self.counted[counted:]:
+            self.queues.release(queue, usage)
+            self.after.release(queue, usage)
+        del self.counted[counted:]
+        self.queues.hold(key, held)
+        self.after.use(*held)
         return verdict
 
     def _serve(self, entry: Entry) -> Verdict:

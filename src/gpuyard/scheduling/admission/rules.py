@@ -22,6 +22,9 @@ class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
     asks for little, so that its share allows it, and takes all once the other has gone.
     `preempt_after_ns`: ours. Who has waited less long than this evicts nobody: most work ends soon
     anyway, and to wait for that costs less than what an eviction throws away.
+    `preempt_when_waited_pct`: ours. Before that it may evict who loses little: together, over all
+    their devices, at most so many percent of the device time that it has waited for. So victims
+    go soon after they saved their work. 0: nobody loses little enough.
     """
 
     turns: TurnRules = TurnRules()
@@ -34,3 +37,4 @@ class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
     fail_fast: bool = True
     starts_as_it_preempted: bool = False
     preempt_after_ns: int = 0
+    preempt_when_waited_pct: int = 0

@@ -65,6 +65,7 @@ class Waiting:
         self._queue_of: dict[str, str] = {}
         self._tried: dict[str, tuple[ScanPositions, ScanStamp]] = {}
         self._room_made: dict[str, tuple[Workload, tuple[int, ...]]] = {}
+        self._moves_sought_ns: dict[str, int] = {}  # how long it had waited then
         self._generation: dict[str, int] = {}  # how often a tree may have gained, by its root
         self._set_queues(queues)
 
@@ -158,6 +159,7 @@ class Waiting:
         name = self._queue_of.pop(key, None)
         self._tried.pop(key, None)
         self._room_made.pop(key, None)
+        self._moves_sought_ns.pop(key, None)
         self.homeless.pop(key, None)
         if name in self.pending:
             self.pending[name].delete(key)
@@ -228,6 +230,16 @@ class Waiting:
             at_most = tuple(counts[each.name] for each in verdict.workload.pod_sets)
             self._room_made[key] = verdict.workload, at_most
 
+    def seeks_moves(self, key: str, waited_ns: int, *, after_ns: int) -> bool:
+        """Tell whether to look for others to move for a workload, and note that it was done.
+
+        That is when it has waited `after_ns`, and each time that it has waited twice as long.
+        """
+        if waited_ns < max(after_ns, 2 * self._moves_sought_ns.get(key, 0)):
+            return False
+        self._moves_sought_ns[key] = waited_ns
+        return True
+
     def wake(self, *queues: str, now_ns: int | None = None) -> int:
         """Let everybody in the trees of `queues` be tried again; return how many were parked.
 
@@ -267,6 +279,7 @@ class Waiting:
             tried=tried,
             stamp=stamp,
             at_most=at_most if for_whom == workload else None,
+            has_room=workload.key in self.queues.holds,
         )
 
 

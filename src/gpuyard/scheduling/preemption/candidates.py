@@ -3,12 +3,17 @@
 A *candidate* holds some of what is contested, and the policy of the preemptor's queue lets it go.
 Order, the first that tells two apart:
 
-1. who was told to go already, then, where the rules say so, who loses least;
+1. who was told to go already;
 2. who is in another queue than the preemptor;
 3. in a queue with admission fair sharing: whose LocalQueue has used more;
 4. who has the lower priority;
-5. who got its quota later (nobody knows when: now);
-6. the smaller UID, then the smaller key.
+5. where the rules say so, who loses least;
+6. who got its quota later (nobody knows when: now);
+7. the smaller UID, then the smaller key.
+
+What is lost comes after priority, though an inference server that has nothing to save loses less
+than any training job: it would come back and evict the less important of its queue, which then lose
+what was to be spared.
 
 The third step compares only workloads of one queue. Compared in pairs, as Kueue does it, the order
 may run in a circle over three queues, and the answer then hangs on the order of a Go map. Here each
@@ -30,7 +35,7 @@ from gpuyard.scheduling.preemption.policies import PreemptionPolicy, may_preempt
 from gpuyard.scheduling.preemption.rules import Demand, QueuePreemptionRules
 from gpuyard.scheduling.queues import NOTHING_LOST, Loss, Queues
 
-Rank = tuple[bool, int, bool, int, bool, int, str, str]
+Rank = tuple[bool, bool, int, int, bool, int, str, str]
 LocalUsage = Mapping[str, float]  # of LocalQueues with admission fair sharing, by key
 
 NOBODY_USED: LocalUsage = {}
@@ -108,9 +113,9 @@ def _rank(
         lost = loss.time_ns if order == "lost-time" else loss.device_ns
     return (
         not admitted.evicted,
-        lost,
         is_own,
         priority(workload, rules.turns),
+        lost,
         reserved_ns is not None,
         -(reserved_ns or 0),
         workload.uid,

@@ -11,12 +11,15 @@ first. Who finds no place is not moved in the next attempt; attempts are counted
 worth it: the device time that the gang gains within the horizon, against `gain_pct_min` percent of
 what the moves cost. The cheapest set is asked first, so where that one is not worth it none is.
 
+Whether a set of movers lands is asked of a function: `consolidate` asks the nodes alone;
+`scheduling.moves` asks the queues as well, where quota in another flavor may have to be found.
+
 KAI-Scheduler v0.17 does likewise (pkg/scheduler/actions/consolidation: every victim re-placed, 16
 of them by default), without asking what it costs. It goes by nodes of a scenario, not by cost.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -24,11 +27,12 @@ from gpuyard.model.deltas import PodBound
 from gpuyard.model.running import Running
 from gpuyard.model.workloads import Assignment
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption.cheapest import Victims, cheapest, depart, land
+from gpuyard.scheduling.preemption.cheapest import NoVictims, Victims, cheapest, depart, land
 from gpuyard.scheduling.preemption.cost import NS_PER_S, Candidate, Gang, Limits, VictimRules
 from gpuyard.scheduling.snapshot import Snapshot
 
 HOUR_NS = 3600 * NS_PER_S
+Landed = TypeVar("Landed")
 
 
 class ConsolidationRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,14 +40,17 @@ class ConsolidationRules(msgspec.Struct, frozen=True, kw_only=True):
 
     A mover holds at most `mover_device_milli_max`, and there are at most `movers_max`. What the
     gang gains is its devices times `gain_horizon_ns`: how much sooner it starts. That must reach
-    `gain_pct_min` percent of the cost. `attempts_max` bounds how often somebody is left out.
+    `gain_pct_min` percent of the cost. `attempts_max` bounds how often somebody is left out. A
+    cycle looks for movers when a gang has waited `after_ns`, and again each time that it has waited
+    twice as long.
     """
 
     mover_device_milli_max: int = 4000
     movers_max: int = 16
     gain_horizon_ns: int = HOUR_NS
     gain_pct_min: int = 200
-    attempts_max: int = 8
+    attempts_max: int = 3
+    after_ns: int = 300 * NS_PER_S
 
 
 class Move(msgspec.Struct, frozen=True):
@@ -77,6 +84,12 @@ class NoConsolidation(msgspec.Struct, frozen=True, kw_only=True):
     gain_device_ms: int = 0
 
 
+class Stuck(msgspec.Struct, frozen=True):
+    """A set of movers does not do: `workload` finds no place; "": the gang itself finds none."""
+
+    workload: str = ""
+
+
 def consolidate(
     placer: Placer,
     gang: Gang,
@@ -91,25 +104,54 @@ def consolidate(
 
     Of `rules` everything counts but `whom`: a mover gets its place back.
     """
-    gain_device_ms = gang.device_milli * consolidation.gain_horizon_ns // NS_PER_S
+    anybody = msgspec.structs.replace(rules, whom="offered")
+
+    def choose(offered: Iterable[Running]) -> Victims | NoVictims:
+        return cheapest(placer, gang, offered, rules=anybody, limits=limits, now_ns=now_ns)
+
+    def land_all(found: Victims) -> Consolidation | Stuck:
+        return _on_nodes(placer, gang, found, consolidation, rules.exact_limit_s)
+
     if free_device_milli(placer.snapshot) < gang.device_milli:
         return NoConsolidation(code="TooLittleFree")
-    anybody = msgspec.structs.replace(rules, whom="offered")
-    movers = [one for one in running if _is_small(placer.snapshot, one, consolidation)]
-    left_out: set[str] = set()
+    small = [one for one in running if is_small(placer.snapshot, one, consolidation)]
+    return movers(gang, small, consolidation, choose, land_all)
+
+
+def movers(
+    gang: Gang,
+    running: Iterable[Running],
+    consolidation: ConsolidationRules,
+    choose: Callable[[Iterable[Running]], Victims | NoVictims],
+    land_all: Callable[[Victims], Landed | Stuck],
+) -> Landed | NoConsolidation:
+    """Return what `land_all` makes of the cheapest movers that are worth it and all land.
+
+    `choose` names the cheapest of those who are offered.
+    """
+    gain_device_ms = gain_of(gang, consolidation)
+    offered = list(running)
+    has_left_out = False
     for _ in range(consolidation.attempts_max):
-        offered = [one for one in movers if one.key not in left_out]
-        found = cheapest(placer, gang, offered, rules=anybody, limits=limits, now_ns=now_ns)
+        found = choose(offered)
         if not isinstance(found, Victims):
-            return NoConsolidation(code="MoversDoNotLand" if left_out else "NoMovers")
+            return NoConsolidation(code="MoversDoNotLand" if has_left_out else "NoMovers")
         refused = _refused(found, gain_device_ms, consolidation)
         if refused is not None:
             return refused
-        moves = _move(placer, found, rules.exact_limit_s)
-        if isinstance(moves, Consolidation):
-            return msgspec.structs.replace(moves, gain_device_ms=gain_device_ms)
-        left_out.add(moves)
+        landed = land_all(found)
+        if not isinstance(landed, Stuck):
+            return landed
+        if not landed.workload:
+            break
+        offered = [one for one in offered if one.key != landed.workload]
+        has_left_out = True
     return NoConsolidation(code="MoversDoNotLand")
+
+
+def gain_of(gang: Gang, consolidation: ConsolidationRules) -> int:
+    """Return the device time that `gang` gains, in thousandths of a second."""
+    return gang.device_milli * consolidation.gain_horizon_ns // NS_PER_S
 
 
 def free_device_milli(snapshot: Snapshot) -> int:
@@ -119,7 +161,8 @@ def free_device_milli(snapshot: Snapshot) -> int:
     return int(fleet.device_free[takes_pods].clip(min=0).sum())
 
 
-def _is_small(snapshot: Snapshot, one: Running, consolidation: ConsolidationRules) -> bool:
+def is_small(snapshot: Snapshot, one: Running, consolidation: ConsolidationRules) -> bool:
+    """Tell whether a workload may be moved at all."""
     held = [
         snapshot.bookings[pod].assignment.device_milli
         for pod in one.pods
@@ -144,30 +187,37 @@ def _refused(
     return None
 
 
-def _move(placer: Placer, found: Victims, exact_limit_s: float) -> Consolidation | str:
-    """Place the gang and then every mover, on trial; else return who found no place."""
+def _on_nodes(
+    placer: Placer,
+    gang: Gang,
+    found: Victims,
+    consolidation: ConsolidationRules,
+    exact_limit_s: float,
+) -> Consolidation | Stuck:
+    """Place the gang and then every mover, on trial."""
     snapshot = placer.snapshot
     moves = []
     with snapshot.trial():
         held = depart(snapshot, found.candidates)
         for assignment in found.landing:
             snapshot.apply(PodBound(assignment))
-        for mover in _largest_first(found.candidates):
+        for mover in largest_first(found.candidates):
             pods = [
                 (booking.assignment.pod, booking.assignment.template)
                 for booking in held[mover.running.key]
             ]
             assignments = land(placer, pods, exact_limit_s)
             if assignments is None:
-                return mover.running.key
+                return Stuck(mover.running.key)
             moves.append(Move(mover.running.key, assignments))
     return Consolidation(
         moves=tuple(sorted(moves, key=lambda move: move.workload)),
         landing=found.landing,
         cost_device_ms=found.cost_device_ms,
-        gain_device_ms=0,
+        gain_device_ms=gain_of(gang, consolidation),
     )
 
 
-def _largest_first(movers: Sequence[Candidate]) -> list[Candidate]:
+def largest_first(movers: Sequence[Candidate]) -> list[Candidate]:
+    """Return `movers` in the order in which they look for places."""
     return sorted(movers, key=lambda mover: (-mover.device_milli, mover.running.key))

@@ -44,9 +44,9 @@ class QueuePreemptionRules(msgspec.Struct, frozen=True, kw_only=True):
     `newer_by_ns`: an equal in the same queue goes only if it came later by more than this (Kueue:
     5 minutes with gate SchedulerTimestampPreemptionBuffer).
     `turns`: whether a boost counts as priority, and what decides who of two equals came later.
-    `orders`: in which candidates are tried, `newest` as Kueue does. Ours: by the time since their
-    work was last saved, or by that time over all their devices; of several orders the victims that
-    lose least together are taken.
+    `orders`: in which candidates of one priority are tried, `newest` as Kueue does. Ours: by the
+    time since their work was last saved, or by that time over all their devices; of several orders
+    the victims that lose least together are taken.
     `by_local_usage`: in a queue with admission fair sharing, workloads of the LocalQueue that has
     used most go first.
     `revalidate`: ours. When all victims are known, each in another queue must still be a legal one.
