@@ -54,8 +54,8 @@ from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.explain import of_placement
 from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption.cheapest import Victims, cheapest
-from gpuyard.scheduling.preemption.cost import Gang, Limits, VictimRules
+from gpuyard.scheduling.preemption.cheapest.cost import Gang, Limits, VictimRules
+from gpuyard.scheduling.preemption.cheapest.victims import Victims, cheapest
 from gpuyard.scheduling.presets import PRESETS
 from gpuyard.scheduling.queue_cycle import QueuePlan, QueuePolicy
 from gpuyard.scheduling.queues import Queues

@@ -21,7 +21,7 @@ from gpuyard.model.queues import (
 from gpuyard.model.resources import Resources
 from gpuyard.model.workloads import Workload
 from gpuyard.scheduling import quota
-from gpuyard.scheduling.preemption.rules import Demand, QueuePreemptionRules
+from gpuyard.scheduling.preemption.queues.rules import Demand, QueuePreemptionRules
 from gpuyard.scheduling.queues import Queues
 
 GPU = FlavorResource("h100", "gpu")

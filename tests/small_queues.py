@@ -17,7 +17,7 @@ from gpuyard.scheduling.flavors import FlavorRequest, assign
 from gpuyard.scheduling.flavors.question import NotPlaced
 from gpuyard.scheduling.flavors.requests import of_pending
 from gpuyard.scheduling.flavors.rules import FlavorRules
-from gpuyard.scheduling.preemption.rules import Simulation
+from gpuyard.scheduling.preemption.queues.rules import Simulation
 from gpuyard.scheduling.queues import Queues
 from gpuyard.scheduling.topology.refusals import Refusal
 

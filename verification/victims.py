@@ -1,8 +1,8 @@
 """Compare the cheapest victim set with the optimum on random small cases.
 
 Each case is a small cluster (2 to 5 nodes, up to 9 workloads that run) and a gang that does not
-fit. `gpuyard.scheduling.preemption.cheapest` answers; so does the oracle below, which shares no
-code with it and is exhaustive in both of its questions:
+fit. `gpuyard.scheduling.preemption.cheapest.victims` answers; so does the oracle below, which
+shares no code with it and is exhaustive in both of its questions:
 
 - *which victims*: every subset of the workloads that may be evicted, by cost and then by number, up
   to the first that makes room; the first is the optimum. Legality and cost are computed here, from
@@ -37,8 +37,8 @@ from gpuyard.model.resources import CPU, Resources
 from gpuyard.model.running import Running
 from gpuyard.model.workloads import DeviceRequest, PodTemplate, Request
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption.cheapest import Victims, cheapest
-from gpuyard.scheduling.preemption.cost import Gang, Limits, VictimRules
+from gpuyard.scheduling.preemption.cheapest.cost import Gang, Limits, VictimRules
+from gpuyard.scheduling.preemption.cheapest.victims import Victims, cheapest
 from gpuyard.scheduling.presets import PRESETS
 from gpuyard.scheduling.snapshot import Snapshot
 

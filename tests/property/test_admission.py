@@ -22,7 +22,7 @@ from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.flavors.modes import Mode
 from gpuyard.scheduling.flavors.rules import FlavorRules
 from gpuyard.scheduling.ordering.between import BetweenRules
-from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
+from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules
 from tests.small_yard import Yard, state
 
 GPU = "gpu"

@@ -12,13 +12,13 @@ from hypothesis import given, settings, strategies as st
 from gpuyard.model.deltas import PodBound, PodGone
 from gpuyard.model.running import Running
 from gpuyard.scheduling import exact
-from gpuyard.scheduling.preemption.cheapest import Victims, cheapest
-from gpuyard.scheduling.preemption.consolidate import (
+from gpuyard.scheduling.preemption.cheapest.consolidate import (
     Consolidation,
     ConsolidationRules,
     consolidate,
 )
-from gpuyard.scheduling.preemption.cost import Gang, Limits, VictimRules, candidate, spared
+from gpuyard.scheduling.preemption.cheapest.cost import Gang, Limits, VictimRules, candidate, spared
+from gpuyard.scheduling.preemption.cheapest.victims import Victims, cheapest
 from tests.small_fleet import node, placer_of, snapshot_of, template
 from verification import victims as verification
 

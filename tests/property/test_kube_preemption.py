@@ -22,8 +22,8 @@ from gpuyard.model.deltas import PodBound, PodGone
 from gpuyard.model.disruption import DisruptionBudget, PreemptionRules
 from gpuyard.model.pod_groups import PodGroup, PodGroupRules
 from gpuyard.scheduling.gang import domains, start
-from gpuyard.scheduling.preemption import disruption, in_flight, per_node, pick, pod_groups
-from gpuyard.scheduling.preemption.pod_groups import Eviction
+from gpuyard.scheduling.preemption.nodes import disruption, in_flight, per_node, pick, pod_groups
+from gpuyard.scheduling.preemption.nodes.pod_groups import Eviction
 from tests.small_fleet import node, placer_of, template
 from tests.small_pods import cluster, running, state, waiting
 

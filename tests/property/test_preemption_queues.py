@@ -12,11 +12,11 @@ from hypothesis import assume, given, settings, strategies as st
 from gpuyard.model.queues import WEIGHT_ONE_NANO
 from gpuyard.scheduling import quota
 from gpuyard.scheduling.fair_share import compare, dominant_share
-from gpuyard.scheduling.preemption.classical import is_within_nominal
-from gpuyard.scheduling.preemption.policies import may_preempt
-from gpuyard.scheduling.preemption.rules import STRATEGIES, QueuePreemptionRules
-from gpuyard.scheduling.preemption.simulate import simulate
-from gpuyard.scheduling.preemption.targets import targets
+from gpuyard.scheduling.preemption.queues.classical import is_within_nominal
+from gpuyard.scheduling.preemption.queues.policies import may_preempt
+from gpuyard.scheduling.preemption.queues.rules import STRATEGIES, QueuePreemptionRules
+from gpuyard.scheduling.preemption.queues.simulate import simulate
+from gpuyard.scheduling.preemption.queues.targets import targets
 from tests.small_cohorts import GPU, allow, cohort, demand, holder, queue, state, yard
 
 WORKLOADS_MAX = 7
@@ -256,7 +256,7 @@ def moved(queues, waiting, key, rules, now_ns):
     return True
 
 
-# With two resources it is not always so (`preemption.legal` says how often), so no test may say it.
+# With two resources it is not always so (`queues.legal` says how often), so no test may say it.
 @settings(max_examples=300)
 @given(worlds(st.just(("gpu",))), any_rules, st.randoms(use_true_random=False))
 def test_where_victims_are_looked_at_again_preemption_ends(world, rules, random):

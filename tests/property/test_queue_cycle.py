@@ -23,8 +23,8 @@ from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.ordering.between import BetweenRules
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption.consolidate import ConsolidationRules
-from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
+from gpuyard.scheduling.preemption.cheapest.consolidate import ConsolidationRules
+from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules
 from gpuyard.scheduling.queue_cycle import QueuePolicy
 from gpuyard.scheduling.queues import Loss, Queues
 from gpuyard.scheduling.snapshot import Snapshot

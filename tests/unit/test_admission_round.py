@@ -15,7 +15,7 @@ from gpuyard.scheduling.admission.round import NO_LONGER, OVERLAP, OVERLAP_FITS_
 from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.flavors.rules import FlavorRules
 from gpuyard.scheduling.ordering.between import BetweenRules
-from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
+from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules
 from tests.small_queues import group, pods, queue
 from tests.small_topology import yard as hosts
 from tests.small_yard import Yard, state

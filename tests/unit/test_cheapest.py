@@ -7,11 +7,11 @@ import pytest
 from gpuyard.model.constraints import Constraints, HostPort, LabelSelector, PodTerm, Requirement
 from gpuyard.model.disruption import DisruptionBudget
 from gpuyard.model.running import Running
-from gpuyard.scheduling.preemption import cost
-from gpuyard.scheduling.preemption.cheapest import NoVictims, Victims, cheapest, depart
-from gpuyard.scheduling.preemption.cost import Gang, Limits, VictimRules
-from gpuyard.scheduling.preemption.cover import cover
-from gpuyard.scheduling.preemption.freed import Freed
+from gpuyard.scheduling.preemption.cheapest import cost
+from gpuyard.scheduling.preemption.cheapest.cost import Gang, Limits, VictimRules
+from gpuyard.scheduling.preemption.cheapest.cover import cover
+from gpuyard.scheduling.preemption.cheapest.freed import Freed
+from gpuyard.scheduling.preemption.cheapest.victims import NoVictims, Victims, cheapest, depart
 from tests.small_fleet import bound, node, placer_of, snapshot_of, template, where
 
 S = 10**9

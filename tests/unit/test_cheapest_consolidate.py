@@ -5,14 +5,14 @@ import pytest
 
 from gpuyard.model.deltas import PodBound, PodGone
 from gpuyard.model.running import Running
-from gpuyard.scheduling.preemption.consolidate import (
+from gpuyard.scheduling.preemption.cheapest.consolidate import (
     Consolidation,
     ConsolidationRules,
     NoConsolidation,
     consolidate,
     free_device_milli,
 )
-from gpuyard.scheduling.preemption.cost import Gang, Limits, VictimRules
+from gpuyard.scheduling.preemption.cheapest.cost import Gang, Limits, VictimRules
 from tests.small_fleet import bound, node, placer_of, snapshot_of, template, where
 
 S = 10**9

@@ -7,7 +7,7 @@ from gpuyard.scheduling.gang import barrier, progress, start
 from gpuyard.scheduling.gang.barrier import Members, Passage
 from gpuyard.scheduling.gang.progress import Condition
 from gpuyard.scheduling.gang.start import Member
-from gpuyard.scheduling.preemption import per_node, pick
+from gpuyard.scheduling.preemption.nodes import per_node, pick
 from tests.small_fleet import node, placer_of
 from tests.small_pods import cluster, running, state, waiting
 

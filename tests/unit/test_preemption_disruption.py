@@ -4,7 +4,7 @@ import pytest
 
 from gpuyard.model.constraints import LabelSelector, Requirement
 from gpuyard.model.disruption import DisruptionBudget
-from gpuyard.scheduling.preemption import disruption
+from gpuyard.scheduling.preemption.nodes import disruption
 from tests.small_pods import running
 
 

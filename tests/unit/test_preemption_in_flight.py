@@ -3,8 +3,8 @@
 import pytest
 
 from gpuyard.model.pod_groups import PodGroup, PodGroupRules
-from gpuyard.scheduling.preemption import in_flight
-from gpuyard.scheduling.preemption.in_flight import Step
+from gpuyard.scheduling.preemption.nodes import in_flight
+from gpuyard.scheduling.preemption.nodes.in_flight import Step
 from tests.small_pods import running, waiting
 
 A, B, C = (running(name, "n") for name in "abc")

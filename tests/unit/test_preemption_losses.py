@@ -12,8 +12,8 @@ from gpuyard.model.queues import (
 )
 from gpuyard.model.resources import Resources
 from gpuyard.model.workloads import Workload
-from gpuyard.scheduling.preemption.rules import Demand, QueuePreemptionRules
-from gpuyard.scheduling.preemption.targets import targets
+from gpuyard.scheduling.preemption.queues.rules import Demand, QueuePreemptionRules
+from gpuyard.scheduling.preemption.queues.targets import targets
 from gpuyard.scheduling.queues import Loss
 from tests.small_queues import GPU, group, queue, queues_of
 

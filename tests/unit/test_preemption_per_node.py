@@ -6,9 +6,9 @@ import pytest
 from gpuyard.model.constraints import Constraints, HostPort, LabelSelector, PodTerm, Requirement
 from gpuyard.model.disruption import DisruptionBudget, PreemptionRules
 from gpuyard.model.pod_groups import PodGroup, PodGroupRules
-from gpuyard.scheduling.preemption import eligibility, importance, per_node, pick
-from gpuyard.scheduling.preemption.per_node import Candidate
-from gpuyard.scheduling.preemption.reach import within_reach
+from gpuyard.scheduling.preemption.nodes import eligibility, importance, per_node, pick
+from gpuyard.scheduling.preemption.nodes.per_node import Candidate
+from gpuyard.scheduling.preemption.nodes.reach import within_reach
 from tests.small_fleet import node, placer_of, template
 from tests.small_pods import cluster, names, running, state, waiting
 

@@ -7,8 +7,8 @@ from gpuyard.model.constraints import Constraints, LabelSelector, PodTerm, Requi
 from gpuyard.model.disruption import DisruptionBudget
 from gpuyard.model.pod_groups import PodGroup
 from gpuyard.scheduling.gang import start
-from gpuyard.scheduling.preemption import importance, pod_groups
-from gpuyard.scheduling.preemption.pod_groups import Unit
+from gpuyard.scheduling.preemption.nodes import importance, pod_groups
+from gpuyard.scheduling.preemption.nodes.importance import Unit
 from tests.small_fleet import node, placer_of, template
 from tests.small_pods import cluster, names, running, state, waiting
 

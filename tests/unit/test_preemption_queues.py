@@ -6,18 +6,22 @@ from gpuyard.model.queues import FlavorResource, Usage
 from gpuyard.model.topology import TopologyUsage
 from gpuyard.model.workloads import SentBack
 from gpuyard.scheduling.ordering.turns import TurnRules
-from gpuyard.scheduling.preemption import sentences
-from gpuyard.scheduling.preemption.candidates import Candidate, holds, in_order, rank
-from gpuyard.scheduling.preemption.classical import attempts, collect
-from gpuyard.scheduling.preemption.minimal import Trial, fill_back
-from gpuyard.scheduling.preemption.policies import can_always_reclaim, may_borrow_over, may_preempt
-from gpuyard.scheduling.preemption.rules import (
+from gpuyard.scheduling.preemption.queues import sentences
+from gpuyard.scheduling.preemption.queues.candidates import Candidate, holds, in_order, rank
+from gpuyard.scheduling.preemption.queues.classical import attempts, collect
+from gpuyard.scheduling.preemption.queues.minimal import Trial, fill_back
+from gpuyard.scheduling.preemption.queues.policies import (
+    can_always_reclaim,
+    may_borrow_over,
+    may_preempt,
+)
+from gpuyard.scheduling.preemption.queues.rules import (
     TIMESTAMP_BUFFER_NS,
     QueuePreemptionRules,
     Simulation,
 )
-from gpuyard.scheduling.preemption.simulate import simulate
-from gpuyard.scheduling.preemption.targets import targets
+from gpuyard.scheduling.preemption.queues.simulate import simulate
+from gpuyard.scheduling.preemption.queues.targets import targets
 from tests.small_cohorts import (
     BOTH_WAYS,
     CPU,

@@ -4,13 +4,13 @@ import msgspec
 import pytest
 
 from gpuyard.model.queues import WEIGHT_ONE_NANO
-from gpuyard.scheduling.preemption import targets as door
-from gpuyard.scheduling.preemption.candidates import Candidate, rank
-from gpuyard.scheduling.preemption.legal import exposure, illegal
-from gpuyard.scheduling.preemption.minimal import Trial
-from gpuyard.scheduling.preemption.rules import QueuePreemptionRules, Target
-from gpuyard.scheduling.preemption.shares import Tournament
-from gpuyard.scheduling.preemption.targets import targets
+from gpuyard.scheduling.preemption.queues import targets as door
+from gpuyard.scheduling.preemption.queues.candidates import Candidate, rank
+from gpuyard.scheduling.preemption.queues.legal import exposure, illegal
+from gpuyard.scheduling.preemption.queues.minimal import Trial
+from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules, Target
+from gpuyard.scheduling.preemption.queues.shares import Tournament
+from gpuyard.scheduling.preemption.queues.targets import targets
 from tests.small_cohorts import (
     BOTH_WAYS,
     CPU,

@@ -1,10 +1,10 @@
 """Who moves so that a workload starts on what is free but scattered: quota and nodes together.
 
-`preemption.consolidate` finds the cheapest movers on the nodes of one flavor and says whether they
-are worth it. Here each set is made true on the queues: the movers give back what they hold, the
-workload is admitted and lands, and then every mover is admitted again with all its pods, in any
-flavor of its queue, and lands; nobody is evicted for any of them. So a small workload may leave the
-large machine that it took because nothing else was free at the time.
+`preemption.cheapest.consolidate` finds the cheapest movers on the nodes of one flavor and says
+whether they are worth it. Here each set is made true on the queues: the movers give back what they
+hold, the workload is admitted and lands, and then every mover is admitted again with all its pods,
+in any flavor of its queue, and lands; nobody is evicted for any of them. So a small workload may
+leave the large machine that it took because nothing else was free at the time.
 
 Flavors are tried in the order of the queue. The state is the same afterwards.
 """
@@ -22,8 +22,7 @@ from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.flavors.modes import Mode
 from gpuyard.scheduling.landing import in_flavors, land
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption.cheapest import Victims, cheapest, depart
-from gpuyard.scheduling.preemption.consolidate import (
+from gpuyard.scheduling.preemption.cheapest.consolidate import (
     ConsolidationRules,
     NoConsolidation,
     Stuck,
@@ -32,7 +31,8 @@ from gpuyard.scheduling.preemption.consolidate import (
     largest_first,
     movers,
 )
-from gpuyard.scheduling.preemption.cost import Gang, Limits, VictimRules
+from gpuyard.scheduling.preemption.cheapest.cost import Gang, Limits, VictimRules
+from gpuyard.scheduling.preemption.cheapest.victims import Victims, cheapest, depart
 from gpuyard.scheduling.queues import NOTHING_LOST, Queues
 from gpuyard.scheduling.snapshot import Snapshot
 

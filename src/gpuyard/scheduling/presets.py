@@ -14,8 +14,8 @@ from difflib import get_close_matches
 from gpuyard.model.ledger import EvictionRules
 from gpuyard.model.policy import DEVICES, Policy, ResourceWeight, ScoreName, WeightedScore
 from gpuyard.scheduling.admission.rules import AdmissionRules
-from gpuyard.scheduling.preemption.consolidate import ConsolidationRules
-from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
+from gpuyard.scheduling.preemption.cheapest.consolidate import ConsolidationRules
+from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules
 from gpuyard.scheduling.queue_cycle import QueuePolicy
 
 MINUTE_NS = 60 * 10**9

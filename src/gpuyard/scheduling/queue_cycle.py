@@ -56,7 +56,7 @@ from gpuyard.scheduling.ledger import Ledger, evictions
 from gpuyard.scheduling.moves import Moves
 from gpuyard.scheduling.ordering.turns import queued_ns
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption.consolidate import ConsolidationRules
+from gpuyard.scheduling.preemption.cheapest.consolidate import ConsolidationRules
 from gpuyard.scheduling.queues import NOTHING_LOST, Held
 
 ROUNDS_MAX = 100_000  # a cycle that needs more does not come to an end

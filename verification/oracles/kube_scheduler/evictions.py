@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 from gpuyard.dialects import core
 from gpuyard.model.workloads import Assignment
-from gpuyard.scheduling.preemption import in_flight, per_node, pick, pod_groups
-from gpuyard.scheduling.preemption.in_flight import Answer, InFlight, Step
-from gpuyard.scheduling.preemption.pod_groups import Eviction
+from gpuyard.scheduling.preemption.nodes import in_flight, per_node, pick, pod_groups
+from gpuyard.scheduling.preemption.nodes.in_flight import Answer, InFlight, Step
+from gpuyard.scheduling.preemption.nodes.pod_groups import Eviction
 from verification.oracles.kube_scheduler.kinds import SUCCESS, Status
 from verification.oracles.kube_scheduler.preemption import (
     bare_nodes,

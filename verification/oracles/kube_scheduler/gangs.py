@@ -18,7 +18,7 @@ from gpuyard.scheduling.gang.barrier import Members, Passage
 from gpuyard.scheduling.gang.domains import Domain, ScatteredError
 from gpuyard.scheduling.gang.progress import Condition
 from gpuyard.scheduling.gang.start import Member, Outcome
-from gpuyard.scheduling.preemption import pod_groups
+from gpuyard.scheduling.preemption.nodes import pod_groups
 from verification.oracles.kube_scheduler.cluster import cluster
 from verification.oracles.kube_scheduler.kinds import SUCCESS, Status
 from verification.oracles.kube_scheduler.preemption import (

@@ -15,7 +15,7 @@ from gpuyard.model.reasons import Rejection
 from gpuyard.model.workloads import Assignment, PendingPod
 from gpuyard.scheduling.fleet import IntArray
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption import (
+from gpuyard.scheduling.preemption.nodes import (
     disruption,
     eligibility,
     importance,
@@ -23,8 +23,9 @@ from gpuyard.scheduling.preemption import (
     pick,
     pod_groups,
 )
-from gpuyard.scheduling.preemption.per_node import Candidate
-from gpuyard.scheduling.preemption.pod_groups import Eviction, Unit
+from gpuyard.scheduling.preemption.nodes.importance import Unit
+from gpuyard.scheduling.preemption.nodes.per_node import Candidate
+from gpuyard.scheduling.preemption.nodes.pod_groups import Eviction
 from gpuyard.scheduling.presets import PRESETS
 from gpuyard.scheduling.snapshot import Snapshot
 from verification.oracles.kube_scheduler.cluster import cluster

@@ -11,18 +11,18 @@ from collections.abc import Iterable, Mapping
 from gpuyard.dialects import kueue
 from gpuyard.model.queues import Admitted, FlavorResource, Usage
 from gpuyard.scheduling.ordering.turns import TurnRules
-from gpuyard.scheduling.preemption import sentences
-from gpuyard.scheduling.preemption.candidates import Candidate, in_order, rank
-from gpuyard.scheduling.preemption.policies import may_preempt
-from gpuyard.scheduling.preemption.rules import (
+from gpuyard.scheduling.preemption.queues import sentences
+from gpuyard.scheduling.preemption.queues.candidates import Candidate, in_order, rank
+from gpuyard.scheduling.preemption.queues.policies import may_preempt
+from gpuyard.scheduling.preemption.queues.rules import (
     BOTH_STRATEGIES,
     TIMESTAMP_BUFFER_NS,
     Demand,
     QueuePreemptionRules,
     Target,
 )
-from gpuyard.scheduling.preemption.shares import Tournament
-from gpuyard.scheduling.preemption.targets import targets
+from gpuyard.scheduling.preemption.queues.shares import Tournament
+from gpuyard.scheduling.preemption.queues.targets import targets
 from gpuyard.scheduling.queues import Queues
 from verification.oracles.rows import Answers, Json, Kind, Outside, Row, Test
 

@@ -11,7 +11,7 @@ from gpuyard.model.workloads import Workload
 from gpuyard.scheduling.flavors.assignment import FlavorAssignment, ScanPositions
 from gpuyard.scheduling.flavors.scan import ScanStamp
 from gpuyard.scheduling.pending_queue import RequeueReason
-from gpuyard.scheduling.preemption.rules import Target
+from gpuyard.scheduling.preemption.queues.rules import Target
 
 Outcome = Literal[
     "admitted",

@@ -26,10 +26,10 @@ from gpuyard.scheduling.flavors.requests import QuotaRequest, of_admitted, of_pe
 from gpuyard.scheduling.flavors.scan import ScanStamp, is_outdated
 from gpuyard.scheduling.flavors.topologies import FlavorTopologies
 from gpuyard.scheduling.ordering.turns import queued_ns
-from gpuyard.scheduling.preemption.candidates import NOBODY_USED, LocalUsage
-from gpuyard.scheduling.preemption.rules import Demand, Simulation, Target
-from gpuyard.scheduling.preemption.simulate import simulate
-from gpuyard.scheduling.preemption.targets import targets
+from gpuyard.scheduling.preemption.queues.candidates import NOBODY_USED, LocalUsage
+from gpuyard.scheduling.preemption.queues.rules import Demand, Simulation, Target
+from gpuyard.scheduling.preemption.queues.simulate import simulate
+from gpuyard.scheduling.preemption.queues.targets import targets
 from gpuyard.scheduling.queues import NOTHING_LOST, Queues
 from gpuyard.scheduling.quota import borrowing_height
 

@@ -24,7 +24,7 @@ from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.flavors.assignment import quota_to_reserve
 from gpuyard.scheduling.flavors.modes import Mode
 from gpuyard.scheduling.ordering.between import in_turn
-from gpuyard.scheduling.preemption.policies import can_always_reclaim
+from gpuyard.scheduling.preemption.queues.policies import can_always_reclaim
 from gpuyard.scheduling.queues import Fit, Held
 
 OVERLAP_FITS_LATER = (

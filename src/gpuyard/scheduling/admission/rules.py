@@ -6,7 +6,7 @@ from gpuyard.model.topology import TopologyRules
 from gpuyard.scheduling.flavors.rules import FlavorRules
 from gpuyard.scheduling.ordering.between import BetweenRules
 from gpuyard.scheduling.ordering.turns import TurnRules
-from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
+from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules
 
 
 class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,7 +45,7 @@ from gpuyard.scheduling.flavors.question import NotPlaced
 from gpuyard.scheduling.flavors.reasons import SEVERITY
 from gpuyard.scheduling.flavors.requests import of_pending
 from gpuyard.scheduling.flavors.topologies import FlavorTopologies
-from gpuyard.scheduling.preemption.rules import Simulation
+from gpuyard.scheduling.preemption.queues.rules import Simulation
 from gpuyard.scheduling.queues import Queues
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.scheduling.topology import PodSetRequest, TopologyCapacity

@@ -15,7 +15,7 @@ from gpuyard.model.workloads import PodSet
 from gpuyard.scheduling.flavors.assignment import START_OVER, ScanPositions
 from gpuyard.scheduling.flavors.requests import QuotaRequest
 from gpuyard.scheduling.flavors.rules import FlavorRules
-from gpuyard.scheduling.preemption.rules import Simulation
+from gpuyard.scheduling.preemption.queues.rules import Simulation
 from gpuyard.scheduling.queues import Queues
 from gpuyard.scheduling.quota import QuotaNode
 from gpuyard.scheduling.topology.refusals import Refusal

@@ -35,7 +35,7 @@ from gpuyard.scheduling.flavors.modes import (
 )
 from gpuyard.scheduling.flavors.question import Question
 from gpuyard.scheduling.flavors.reasons import FlavorReason, NoFitReason, more_severe
-from gpuyard.scheduling.preemption.rules import Possibility
+from gpuyard.scheduling.preemption.queues.rules import Possibility
 
 POSSIBLE: dict[Possibility, Prospect] = {
     "NoCandidates": Prospect.NO_CANDIDATES,

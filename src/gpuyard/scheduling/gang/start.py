@@ -19,7 +19,7 @@ from gpuyard.model.pod_groups import PodGroup
 from gpuyard.model.workloads import Assignment, PendingPod
 from gpuyard.scheduling.fleet import BoolArray
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption.per_node import Candidate
+from gpuyard.scheduling.preemption.nodes.per_node import Candidate
 from gpuyard.scheduling.snapshot import Snapshot
 
 MakeRoom = Callable[[PendingPod], Candidate | None]

@@ -11,7 +11,7 @@ from gpuyard.model.queues import ResourceFlavor
 from gpuyard.model.topology import TopologyRules
 from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.flavors.rules import FlavorRules, ResourceTransformation
-from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
+from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.scheduling.topology import TopologyCapacity, survey
 from verification.oracles.kueue.ordering import between_rules, turn_rules

@@ -25,7 +25,7 @@ from gpuyard.scheduling.flavors.question import NotPlaced, Question
 from gpuyard.scheduling.flavors.requests import QuotaRequest
 from gpuyard.scheduling.flavors.rules import FlavorRules
 from gpuyard.scheduling.flavors.topologies import FlavorTopologies
-from gpuyard.scheduling.preemption.rules import Simulation
+from gpuyard.scheduling.preemption.queues.rules import Simulation
 from gpuyard.scheduling.queues import Queues
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.scheduling.topology.capacity import survey

@@ -12,11 +12,11 @@ Semantics: Kueue v0.19.2, pkg/scheduler/preemption/preemption.go (GetTargets).
 
 import msgspec
 
-from gpuyard.scheduling.preemption import classical, fair
-from gpuyard.scheduling.preemption.candidates import NOBODY_USED, LocalUsage
-from gpuyard.scheduling.preemption.legal import illegal
-from gpuyard.scheduling.preemption.minimal import PlacesFit, Trial, anywhere
-from gpuyard.scheduling.preemption.rules import Demand, QueuePreemptionRules, Target
+from gpuyard.scheduling.preemption.queues import classical, fair
+from gpuyard.scheduling.preemption.queues.candidates import NOBODY_USED, LocalUsage
+from gpuyard.scheduling.preemption.queues.legal import illegal
+from gpuyard.scheduling.preemption.queues.minimal import PlacesFit, Trial, anywhere
+from gpuyard.scheduling.preemption.queues.rules import Demand, QueuePreemptionRules, Target
 from gpuyard.scheduling.queues import NOTHING_LOST, Queues
 
 ROUNDS_MAX = 16  # searches for one demand; in random worlds more than 4 were not seen

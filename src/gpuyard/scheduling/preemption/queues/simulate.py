@@ -10,14 +10,14 @@ Semantics: Kueue v0.19.2, pkg/scheduler/preemption/preemption_oracle.go.
 from gpuyard.model.queues import FlavorResource, Usage
 from gpuyard.model.workloads import Workload
 from gpuyard.scheduling import quota
-from gpuyard.scheduling.preemption.candidates import NOBODY_USED, LocalUsage
-from gpuyard.scheduling.preemption.rules import (
+from gpuyard.scheduling.preemption.queues.candidates import NOBODY_USED, LocalUsage
+from gpuyard.scheduling.preemption.queues.rules import (
     Demand,
     Possibility,
     QueuePreemptionRules,
     Simulation,
 )
-from gpuyard.scheduling.preemption.targets import targets
+from gpuyard.scheduling.preemption.queues.targets import targets
 from gpuyard.scheduling.queues import Queues
 
 

@@ -26,7 +26,7 @@ from gpuyard.model.disruption import DisruptionBudget
 from gpuyard.model.running import Running
 from gpuyard.model.workloads import PodTemplate
 from gpuyard.scheduling.fleet import IntArray
-from gpuyard.scheduling.preemption.disruption import protects
+from gpuyard.scheduling.preemption.nodes.disruption import protects
 from gpuyard.scheduling.snapshot import Snapshot
 
 NS_PER_S = 10**9

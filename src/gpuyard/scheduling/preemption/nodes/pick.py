@@ -13,8 +13,8 @@ Semantics: k8s.io/kubernetes v1.36.3, framework/preemption/preemption.go (pickOn
 
 from collections.abc import Sequence
 
-from gpuyard.scheduling.preemption import importance
-from gpuyard.scheduling.preemption.per_node import Candidate
+from gpuyard.scheduling.preemption.nodes import importance
+from gpuyard.scheduling.preemption.nodes.per_node import Candidate
 
 PRIORITIES_BELOW_ZERO = 2**31  # a priority is an int32
 

@@ -27,8 +27,20 @@ from gpuyard.model.deltas import PodBound
 from gpuyard.model.running import Running
 from gpuyard.model.workloads import Assignment
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption.cheapest import NoVictims, Victims, cheapest, depart, land
-from gpuyard.scheduling.preemption.cost import NS_PER_S, Candidate, Gang, Limits, VictimRules
+from gpuyard.scheduling.preemption.cheapest.cost import (
+    NS_PER_S,
+    Candidate,
+    Gang,
+    Limits,
+    VictimRules,
+)
+from gpuyard.scheduling.preemption.cheapest.victims import (
+    NoVictims,
+    Victims,
+    cheapest,
+    depart,
+    land,
+)
 from gpuyard.scheduling.snapshot import Snapshot
 
 HOUR_NS = 3600 * NS_PER_S

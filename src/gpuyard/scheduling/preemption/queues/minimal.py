@@ -16,8 +16,8 @@ from typing import Self
 
 from gpuyard.model.queues import Admitted, Usage
 from gpuyard.scheduling import quota
-from gpuyard.scheduling.preemption.candidates import Candidate
-from gpuyard.scheduling.preemption.rules import Demand
+from gpuyard.scheduling.preemption.queues.candidates import Candidate
+from gpuyard.scheduling.preemption.queues.rules import Demand
 from gpuyard.scheduling.queues import Queues
 
 PlacesFit = Callable[[], bool]

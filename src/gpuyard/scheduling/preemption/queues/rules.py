@@ -51,7 +51,7 @@ class QueuePreemptionRules(msgspec.Struct, frozen=True, kw_only=True):
     used most go first.
     `revalidate`: ours. When all victims are known, each in another queue must still be a legal one.
     `stable`: ours. Nobody goes for a demand that would stand on less safe quota than he did; with
-    both, no cycle of preemptions is known (`preemption.legal` says what each costs).
+    both, no cycle of preemptions is known (`preemption.queues.legal` says what each costs).
     """
 
     fair_sharing: bool = False

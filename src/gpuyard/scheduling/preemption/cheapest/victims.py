@@ -31,7 +31,7 @@ from gpuyard.model.workloads import Assignment, PodTemplate
 from gpuyard.scheduling import exact
 from gpuyard.scheduling.fleet import IntArray
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption.cost import (
+from gpuyard.scheduling.preemption.cheapest.cost import (
     Candidate,
     Gang,
     Limits,
@@ -42,9 +42,9 @@ from gpuyard.scheduling.preemption.cost import (
     spared,
     stays_within,
 )
-from gpuyard.scheduling.preemption.cover import cover
-from gpuyard.scheduling.preemption.exhaustive import Demand, ExhaustedError, cheaper_sets
-from gpuyard.scheduling.preemption.freed import Freed
+from gpuyard.scheduling.preemption.cheapest.cover import cover
+from gpuyard.scheduling.preemption.cheapest.exhaustive import Demand, ExhaustedError, cheaper_sets
+from gpuyard.scheduling.preemption.cheapest.freed import Freed
 from gpuyard.scheduling.shapes import Shape
 from gpuyard.scheduling.snapshot import Booking, Snapshot
 

@@ -12,7 +12,7 @@ from typing import Literal
 from gpuyard.model.queues import QueuePreemption
 from gpuyard.model.workloads import Workload
 from gpuyard.scheduling.ordering.turns import priority, queued_ns
-from gpuyard.scheduling.preemption.rules import QueuePreemptionRules
+from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules
 
 PreemptionPolicy = Literal["Never", "LowerPriority", "LowerOrNewerEqualPriority", "Any"]
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gpuyard.model.workloads import Workload
 from gpuyard.scheduling.ordering.turns import TurnRules, priority
-from gpuyard.scheduling.preemption.rules import PreemptionReason
+from gpuyard.scheduling.preemption.queues.rules import PreemptionReason
 from gpuyard.scheduling.quota import QuotaNode
 
 UNKNOWN = "UNKNOWN"

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuyard.scheduling.fleet import BoolArray, IntArray
-from gpuyard.scheduling.preemption.cost import Candidate, VictimRules
-from gpuyard.scheduling.preemption.freed import Freed
+from gpuyard.scheduling.preemption.cheapest.cost import Candidate, VictimRules
+from gpuyard.scheduling.preemption.cheapest.freed import Freed
 
 FloatArray = NDArray[np.float64]
 Number = TypeVar("Number", np.int64, np.float64)

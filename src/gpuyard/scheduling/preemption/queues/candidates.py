@@ -31,8 +31,8 @@ from typing import NamedTuple
 
 from gpuyard.model.queues import Admission, Admitted, FlavorResource, Usage
 from gpuyard.scheduling.ordering.turns import priority
-from gpuyard.scheduling.preemption.policies import PreemptionPolicy, may_preempt
-from gpuyard.scheduling.preemption.rules import Demand, QueuePreemptionRules
+from gpuyard.scheduling.preemption.queues.policies import PreemptionPolicy, may_preempt
+from gpuyard.scheduling.preemption.queues.rules import Demand, QueuePreemptionRules
 from gpuyard.scheduling.queues import NOTHING_LOST, Loss, Queues
 
 Rank = tuple[bool, bool, int, int, bool, int, str, str]

@@ -17,7 +17,7 @@ from gpuyard.model.workloads import WHOLE_DEVICE_MILLI
 from gpuyard.scheduling.feasibility.devices import allowed, side_by_side
 from gpuyard.scheduling.fleet import BoolArray, IntArray
 from gpuyard.scheduling.placement import Placer, room_in
-from gpuyard.scheduling.preemption.cost import Candidate
+from gpuyard.scheduling.preemption.cheapest.cost import Candidate
 from gpuyard.scheduling.shapes import Shape
 from gpuyard.scheduling.snapshot import Booking
 

@@ -10,16 +10,25 @@ Semantics: k8s.io/kubernetes v1.36.3, pkg/scheduler/util/utils.go (MoreImportant
 framework/preemption/podgrouppreemption.go (moreImportantVictim).
 """
 
-from typing import TYPE_CHECKING
+import msgspec
 
 from gpuyard.model.workloads import Assignment
-
-if TYPE_CHECKING:
-    from gpuyard.scheduling.preemption.pod_groups import Unit
 
 NOT_STARTED_NS = 2**63  # later than any instant
 
 Rank = tuple[int | bool | str, ...]
+
+
+class Unit(msgspec.Struct, frozen=True, kw_only=True):
+    """Pods that go together or not at all."""
+
+    pods: tuple[Assignment, ...]
+    priority: int
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Return where its pods run."""
+        return frozenset(pod.node for pod in self.pods)
 
 
 def of_pod(pod: Assignment) -> Rank:
@@ -27,7 +36,7 @@ def of_pod(pod: Assignment) -> Rank:
     return (-pod.priority, started_ns(pod), pod.pod)
 
 
-def of_unit(unit: "Unit") -> Rank:
+def of_unit(unit: Unit) -> Rank:
     """Return a key by which the most important unit sorts first."""
     is_member = bool(unit.pods[0].group)
     size = len(unit.pods) if is_member else 1

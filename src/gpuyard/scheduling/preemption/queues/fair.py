@@ -25,22 +25,22 @@ from collections.abc import Container, Iterator
 
 from gpuyard.scheduling import quota
 from gpuyard.scheduling.fair_share import dominant_share
-from gpuyard.scheduling.preemption.candidates import (
+from gpuyard.scheduling.preemption.queues.candidates import (
     NOBODY_USED,
     Candidate,
     LocalUsage,
     in_order,
     in_queue,
 )
-from gpuyard.scheduling.preemption.classical import is_within_nominal
-from gpuyard.scheduling.preemption.minimal import Trial, fill_back
-from gpuyard.scheduling.preemption.rules import (
+from gpuyard.scheduling.preemption.queues.classical import is_within_nominal
+from gpuyard.scheduling.preemption.queues.minimal import Trial, fill_back
+from gpuyard.scheduling.preemption.queues.rules import (
     FairStrategy,
     PreemptionReason,
     QueuePreemptionRules,
     Target,
 )
-from gpuyard.scheduling.preemption.shares import ShareKey, Tournament, key_of
+from gpuyard.scheduling.preemption.queues.shares import ShareKey, Tournament, key_of
 from gpuyard.scheduling.quota import QuotaNode
 
 Taken = dict[str, tuple[Candidate, PreemptionReason]]  # by key, in the order of taking

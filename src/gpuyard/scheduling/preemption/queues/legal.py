@@ -36,8 +36,8 @@ from typing import NamedTuple
 from gpuyard.model.queues import Admitted, FlavorResource
 from gpuyard.scheduling import quota
 from gpuyard.scheduling.fair_share import dominant_share, order
-from gpuyard.scheduling.preemption.minimal import Trial
-from gpuyard.scheduling.preemption.rules import QueuePreemptionRules, Target
+from gpuyard.scheduling.preemption.queues.minimal import Trial
+from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules, Target
 from gpuyard.scheduling.quota import QuotaNode
 
 

@@ -30,8 +30,8 @@ from gpuyard.model.workloads import Assignment, PendingPod, PodTemplate
 from gpuyard.scheduling.feasibility import FILTERS
 from gpuyard.scheduling.fleet import BoolArray, IntArray
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption import disruption, importance
-from gpuyard.scheduling.preemption.reach import within_reach
+from gpuyard.scheduling.preemption.nodes import disruption, importance
+from gpuyard.scheduling.preemption.nodes.reach import within_reach
 from gpuyard.scheduling.snapshot import Booking, Snapshot
 
 NAME = "DefaultPreemption"

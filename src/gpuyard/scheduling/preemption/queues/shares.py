@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from gpuyard.scheduling.fair_share import Share, dominant_share, order
-from gpuyard.scheduling.preemption.candidates import Candidate
+from gpuyard.scheduling.preemption.queues.candidates import Candidate
 from gpuyard.scheduling.quota import QuotaNode
 
 # As `fair_share.order`, the smaller is served first; the float is the fraction, rounded, and spares

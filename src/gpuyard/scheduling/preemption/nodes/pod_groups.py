@@ -27,8 +27,9 @@ from gpuyard.model.pod_groups import PodGroup
 from gpuyard.model.workloads import Assignment, PendingPod
 from gpuyard.scheduling.gang import start
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption import disruption, importance
-from gpuyard.scheduling.preemption.per_node import as_booked
+from gpuyard.scheduling.preemption.nodes import disruption, importance
+from gpuyard.scheduling.preemption.nodes.importance import Unit
+from gpuyard.scheduling.preemption.nodes.per_node import as_booked
 from gpuyard.scheduling.snapshot import Snapshot
 
 Refusal = Literal[
@@ -37,18 +38,6 @@ Refusal = Literal[
     "NoVictims",  # nobody has a lower priority
     "NotEnough",  # even without all of them the group could not start
 ]
-
-
-class Unit(msgspec.Struct, frozen=True, kw_only=True):
-    """Pods that go together or not at all."""
-
-    pods: tuple[Assignment, ...]
-    priority: int
-
-    @property
-    def nodes(self) -> frozenset[str]:
-        """Return where its pods run."""
-        return frozenset(pod.node for pod in self.pods)
 
 
 class Eviction(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple
 
 from gpuyard.model.queues import FlavorResource
 from gpuyard.scheduling import quota
-from gpuyard.scheduling.preemption.candidates import (
+from gpuyard.scheduling.preemption.queues.candidates import (
     NOBODY_USED,
     Candidate,
     LocalUsage,
@@ -34,9 +34,9 @@ from gpuyard.scheduling.preemption.candidates import (
     in_order,
     in_queue,
 )
-from gpuyard.scheduling.preemption.minimal import Trial, fill_back
-from gpuyard.scheduling.preemption.policies import may_borrow_over
-from gpuyard.scheduling.preemption.rules import (
+from gpuyard.scheduling.preemption.queues.minimal import Trial, fill_back
+from gpuyard.scheduling.preemption.queues.policies import may_borrow_over
+from gpuyard.scheduling.preemption.queues.rules import (
     Demand,
     PreemptionReason,
     QueuePreemptionRules,
