@@ -1,1 +1,1 @@
-"""At whose cost a pod or a workload starts: the rules of preemption, one module each."""
+"""At whose cost a pod or a workload starts: the rules of preemption, one room each."""

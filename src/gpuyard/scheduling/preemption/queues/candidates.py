@@ -78,9 +78,12 @@ def in_queue(
     if policy == "Never":
         return []
     spares_nobody = policy == "Any"
+    holders: Iterable[Admitted] = queues.holders[queue].values()
+    if demand.below is not None:
+        holders = [one for one in holders if priority(one.workload, rules.turns) < demand.below]
     return [
         Candidate(_rank(admitted, rules, queues.losses, is_own=is_own), admitted)
-        for admitted in queues.holders[queue].values()
+        for admitted in holders
         if holds(admitted.admission, demand.contested)
         and (spares_nobody or may_preempt(policy, demand.workload, admitted.workload, rules))
     ]

@@ -45,8 +45,8 @@ class QueuePreemptionRules(msgspec.Struct, frozen=True, kw_only=True):
     5 minutes with gate SchedulerTimestampPreemptionBuffer).
     `turns`: whether a boost counts as priority, and what decides who of two equals came later.
     `orders`: in which candidates of one priority are tried, `newest` as Kueue does. Ours: by the
-    time since their work was last saved, or by that time over all their devices; of several orders
-    the victims that lose least together are taken.
+    time since their work was last saved, or by that time over all their devices. Then the victims
+    are taken that lose least together in any of the orders, of no higher priority than need be.
     `by_local_usage`: in a queue with admission fair sharing, workloads of the LocalQueue that has
     used most go first.
     `revalidate`: ours. When all victims are known, each in another queue must still be a legal one.
@@ -72,12 +72,16 @@ class QueuePreemptionRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
-    """A pending workload, and what it would take in `queue`; `contested` is what is missing."""
+    """A pending workload, and what it would take in `queue`; `contested` is what is missing.
+
+    Only workloads of a priority `below` this go for it; `None`: whom the queue lets go.
+    """
 
     workload: Workload
     queue: str
     usage: Usage
     contested: frozenset[FlavorResource]
+    below: int | None = None
 
 
 class Target(msgspec.Struct, frozen=True):

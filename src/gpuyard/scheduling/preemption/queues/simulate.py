@@ -17,7 +17,7 @@ from gpuyard.scheduling.preemption.queues.rules import (
     QueuePreemptionRules,
     Simulation,
 )
-from gpuyard.scheduling.preemption.queues.targets import targets
+from gpuyard.scheduling.preemption.queues.targets import any_targets
 from gpuyard.scheduling.queues import Queues
 
 
@@ -38,7 +38,7 @@ def simulate(
         usage=Usage(((key, amount),)),
         contested=frozenset((key,)),
     )
-    victims = targets(queues, demand, rules, local_usage=local_usage)
+    victims = any_targets(queues, demand, rules, local_usage=local_usage)
     keys = [victim.workload for victim in victims]
     with queues.without_usage(keys):
         height = quota.borrowing_height(queues.node(queue), key, amount)
