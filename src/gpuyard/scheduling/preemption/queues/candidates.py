@@ -53,6 +53,11 @@ class Candidate(NamedTuple):
         return self.admitted.workload.key
 
     @property
+    def priority(self) -> int:
+        """Return the priority that counts."""
+        return self.rank[2]
+
+    @property
     def queue(self) -> str:
         """Return the ClusterQueue whose quota it holds."""
         return self.admitted.admission.cluster_queue
@@ -78,12 +83,9 @@ def in_queue(
     if policy == "Never":
         return []
     spares_nobody = policy == "Any"
-    holders: Iterable[Admitted] = queues.holders[queue].values()
-    if demand.below is not None:
-        holders = [one for one in holders if priority(one.workload, rules.turns) < demand.below]
     return [
         Candidate(_rank(admitted, rules, queues.losses, is_own=is_own), admitted)
-        for admitted in holders
+        for admitted in queues.holders[queue].values()
         if holds(admitted.admission, demand.contested)
         and (spares_nobody or may_preempt(policy, demand.workload, admitted.workload, rules))
     ]

@@ -21,7 +21,7 @@ Semantics: Kueue v0.19.2, pkg/scheduler/preemption/classical/ and preemption.go
 (classicalPreemptions).
 """
 
-from collections.abc import Iterator, Sequence, Set as AbstractSet
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from gpuyard.model.queues import FlavorResource
@@ -68,6 +68,16 @@ class Claimed(NamedTuple):
     claim: Claim
     branch: tuple[QuotaNode, ...]
 
+    @property
+    def key(self) -> str:
+        """Return the key of the workload."""
+        return self.candidate.key
+
+    @property
+    def priority(self) -> int:
+        """Return the priority that counts."""
+        return self.candidate.priority
+
 
 class Outside(NamedTuple):
     """A queue outside the demand's that uses more than its quota of what is contested."""
@@ -80,15 +90,11 @@ class Outside(NamedTuple):
 def search(
     trial: Trial,
     rules: QueuePreemptionRules,
-    *,
-    spared: AbstractSet[str] = frozenset(),
+    claimed: Sequence[Claimed],
     local_usage: LocalUsage = NOBODY_USED,
 ) -> list[Target]:
-    """Return who has to go, none where it would not help; `spared` workloads are no candidates."""
+    """Return who of those that were collected has to go, none where it would not help."""
     demand = trial.demand
-    claimed = collect(trial.queues, demand, rules)
-    if spared:
-        claimed = [each for each in claimed if each.candidate.key not in spared]
     ordered = _in_order(claimed, rules, local_usage)
     for may_borrow in attempts(trial, {each.claim for each in claimed}):
         taken: list[Claimed] = []
@@ -221,7 +227,7 @@ def _in_order(
     if not (rules.by_local_usage and local_usage):
         groups = {GROUP_OF[each.claim] for each in claimed}
         return sorted(claimed, key=_turn if len(groups) > 1 else _rank)
-    by_key = {each.candidate.key: each for each in claimed}
+    by_key = {each.key: each for each in claimed}
     in_rank: list[Claimed] = []
     for claims in GROUPS:
         group = (each.candidate for each in claimed if each.claim in claims)

@@ -21,7 +21,7 @@ Semantics: Kueue v0.19.2, pkg/scheduler/preemption/preemption.go (fairPreemption
 the rules S2-a and S2-b of its enhancement proposal 1714. `borrow_within_cohort` plays no part.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Sequence
 
 from gpuyard.scheduling import quota
 from gpuyard.scheduling.fair_share import dominant_share
@@ -35,12 +35,14 @@ from gpuyard.scheduling.preemption.queues.candidates import (
 from gpuyard.scheduling.preemption.queues.classical import is_within_nominal
 from gpuyard.scheduling.preemption.queues.minimal import Trial, fill_back
 from gpuyard.scheduling.preemption.queues.rules import (
+    Demand,
     FairStrategy,
     PreemptionReason,
     QueuePreemptionRules,
     Target,
 )
 from gpuyard.scheduling.preemption.queues.shares import ShareKey, Tournament, key_of
+from gpuyard.scheduling.queues import Queues
 from gpuyard.scheduling.quota import QuotaNode
 
 Taken = dict[str, tuple[Candidate, PreemptionReason]]  # by key, in the order of taking
@@ -49,13 +51,11 @@ Taken = dict[str, tuple[Candidate, PreemptionReason]]  # by key, in the order of
 def search(
     trial: Trial,
     rules: QueuePreemptionRules,
-    *,
-    spared: Container[str] = (),
+    collected: Sequence[Candidate],
     local_usage: LocalUsage = NOBODY_USED,
 ) -> list[Target]:
-    """Return who has to go, none where it would not help; `spared` workloads are no candidates."""
-    found = (each for each in collect(trial, rules) if each.key not in spared)
-    candidates = in_order(found, rules, local_usage)
+    """Return who of those that were collected has to go, none where it would not help."""
+    candidates = in_order(collected, rules, local_usage)
     if not candidates:
         return []
     taken: Taken = {}
@@ -70,16 +70,17 @@ def search(
     return [Target(each.key, taken[each.key][1]) for each in needed]
 
 
-def collect(trial: Trial, rules: QueuePreemptionRules) -> Iterator[Candidate]:
-    """Yield the candidates of the demand's queue, and of those in its tree that borrow."""
-    queues, demand = trial.queues, trial.demand
-    yield from in_queue(queues, demand.queue, demand, rules)
-    if trial.leaf.parent is None:
-        return
-    *_, root = trial.leaf.to_root()
+def collect(queues: Queues, demand: Demand, rules: QueuePreemptionRules) -> list[Candidate]:
+    """Return the candidates of the demand's queue, and of those in its tree that borrow."""
+    own = queues.node(demand.queue)
+    found = in_queue(queues, demand.queue, demand, rules)
+    if own.parent is None:
+        return found
+    *_, root = own.to_root()
     for leaf in _leaves(root):
-        if leaf is not trial.leaf and not is_within_nominal(leaf, demand.contested):
-            yield from in_queue(queues, leaf.name, demand, rules)
+        if leaf is not own and not is_within_nominal(leaf, demand.contested):
+            found += in_queue(queues, leaf.name, demand, rules)
+    return found
 
 
 def _leaves(node: QuotaNode) -> Iterator[QuotaNode]:

@@ -72,16 +72,12 @@ class QueuePreemptionRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
-    """A pending workload, and what it would take in `queue`; `contested` is what is missing.
-
-    Only workloads of a priority `below` this go for it; `None`: whom the queue lets go.
-    """
+    """A pending workload, and what it would take in `queue`; `contested` is what is missing."""
 
     workload: Workload
     queue: str
     usage: Usage
     contested: frozenset[FlavorResource]
-    below: int | None = None
 
 
 class Target(msgspec.Struct, frozen=True):

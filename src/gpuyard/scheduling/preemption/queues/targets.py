@@ -14,13 +14,15 @@ finds the optimum in 99 questions of 100 (tests/unit/test_least_lost.py).
 Semantics: Kueue v0.19.2, pkg/scheduler/preemption/preemption.go (GetTargets).
 """
 
-from collections.abc import Callable, Set as AbstractSet
+from collections.abc import Callable, Sequence, Set as AbstractSet
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from gpuyard.scheduling.ordering.turns import priority
 from gpuyard.scheduling.preemption.queues import classical, fair
-from gpuyard.scheduling.preemption.queues.candidates import NOBODY_USED, LocalUsage
+from gpuyard.scheduling.preemption.queues.candidates import NOBODY_USED, Candidate, LocalUsage
+from gpuyard.scheduling.preemption.queues.classical import Claimed
 from gpuyard.scheduling.preemption.queues.legal import illegal
 from gpuyard.scheduling.preemption.queues.minimal import PlacesFit, Trial, anywhere
 from gpuyard.scheduling.preemption.queues.rules import (
@@ -47,22 +49,13 @@ def targets(
 
     `places_fit` is asked whether the demand finds its places in topologies, with the victims' free.
     """
-
-    def search(
-        order: VictimOrder, below: int | None, spared: AbstractSet[str]
-    ) -> tuple[Target, ...]:
-        return _legal(
-            queues,
-            msgspec.structs.replace(demand, below=below),
-            msgspec.structs.replace(rules, orders=(order,)),
-            spared,
-            places_fit=places_fit,
-            local_usage=local_usage,
-        )
-
+    searches = [
+        _search(queues, demand, rules, order, places_fit=places_fit, local_usage=local_usage)
+        for order in rules.orders
+    ]
     if rules.orders == ("newest",):
-        return search("newest", demand.below, frozenset())
-    return _LeastLost(queues, rules, search).found()
+        return searches[0].victims()
+    return _LeastLost(queues, searches).found()
 
 
 def any_targets(
@@ -73,29 +66,98 @@ def any_targets(
     local_usage: LocalUsage = NOBODY_USED,
 ) -> tuple[Target, ...]:
     """Return some victims that make room, though others may lose less."""
-    first = msgspec.structs.replace(rules, orders=rules.orders[:1])
-    return _legal(queues, demand, first, frozenset(), places_fit=anywhere, local_usage=local_usage)
+    return _search(queues, demand, rules, rules.orders[0], local_usage=local_usage).victims()
+
+
+class _Collected(Protocol):
+    """A candidate as a search knows it."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def priority(self) -> int: ...
+
+
+Each = TypeVar("Each", bound=_Collected)
+
+
+class _Search(Generic[Each]):
+    """A demand and those who could go for it, in one order, collected once."""
+
+    def __init__(
+        self,
+        start: Callable[[PlacesFit], Trial],
+        rules: QueuePreemptionRules,
+        collected: Sequence[Each],
+        search: Callable[[Trial, QueuePreemptionRules, Sequence[Each]], list[Target]],
+        places_fit: PlacesFit,
+    ) -> None:
+        self.start = start
+        self.rules = rules
+        self.collected = collected
+        self.search = search
+        self.places_fit = places_fit
+
+    def victims(
+        self, below: int | None = None, spared: AbstractSet[str] = frozenset()
+    ) -> tuple[Target, ...]:
+        """Return legal victims of a priority `below` that, none of them spared."""
+        for _ in range(ROUNDS_MAX):
+            offered = self.collected
+            if spared or below is not None:
+                offered = [
+                    each
+                    for each in offered
+                    if each.key not in spared and (below is None or each.priority < below)
+                ]
+            with self.start(self.places_fit) as trial:
+                victims = self.search(trial, self.rules, offered)
+            if not (self.rules.revalidate or self.rules.stable):
+                return tuple(victims)
+            with self.start(anywhere) as trial:
+                wrong = illegal(trial, victims, self.rules)
+            if not wrong:
+                return tuple(victims)
+            spared = spared | wrong
+        return ()
+
+
+def _search(
+    queues: Queues,
+    demand: Demand,
+    rules: QueuePreemptionRules,
+    order: VictimOrder,
+    *,
+    places_fit: PlacesFit = anywhere,
+    local_usage: LocalUsage = NOBODY_USED,
+) -> _Search[Candidate] | _Search[Claimed]:
+    start = partial(Trial, queues, demand)
+    rules = msgspec.structs.replace(rules, orders=(order,))
+    if rules.fair_sharing:
+        fairly = partial(fair.search, local_usage=local_usage)
+        return _Search(start, rules, fair.collect(queues, demand, rules), fairly, places_fit)
+    by_claim = partial(classical.search, local_usage=local_usage)
+    return _Search(start, rules, classical.collect(queues, demand, rules), by_claim, places_fit)
 
 
 class _LeastLost:
     """Looks for the victims that lose least together, among the least important that suffice."""
 
     def __init__(
-        self,
-        queues: Queues,
-        rules: QueuePreemptionRules,
-        search: Callable[[VictimOrder, int | None, AbstractSet[str]], tuple[Target, ...]],
+        self, queues: Queues, searches: Sequence[_Search[Candidate] | _Search[Claimed]]
     ) -> None:
         self.queues = queues
-        self.rules = rules
-        self.search = search
+        self.searches = searches
+        everybody = (each for search in searches[:1] for each in search.collected)
+        self.priorities = {each.key: each.priority for each in everybody}
 
     def found(self) -> tuple[Target, ...]:
         best = less_important = self._victims(None)
         below = None
         while less_important:
             best = less_important
-            highest = max(self._priority(victim.workload) for victim in best)
+            highest = max(self.priorities[victim.workload] for victim in best)
             below = highest + 1
             less_important = self._victims(highest)
         return self._cheaper(best, below)
@@ -106,7 +168,7 @@ class _LeastLost:
         spared: frozenset[str] = frozenset()
         while len(asked) < CHEAPER_MAX:
             left = [victim.workload for victim in best if victim.workload not in asked]
-            if not left:
+            if not left or not self._lost(best)[0]:
                 break
             most = max(left, key=lambda key: (self._loss(key), key))
             asked.add(most)
@@ -119,7 +181,7 @@ class _LeastLost:
         self, below: int | None, spared: AbstractSet[str] = frozenset()
     ) -> tuple[Target, ...]:
         """Return the victims of the order in which they lose least."""
-        found = (self.search(order, below, spared) for order in self.rules.orders)
+        found = (search.victims(below, spared) for search in self.searches)
         return min(filter(None, found), key=self._lost, default=())
 
     def _lost(self, victims: tuple[Target, ...]) -> tuple[int, int]:
@@ -128,30 +190,3 @@ class _LeastLost:
 
     def _loss(self, key: str) -> int:
         return self.queues.losses.get(key, NOTHING_LOST).device_ns
-
-    def _priority(self, key: str) -> int:
-        return priority(self.queues.admitted[key].workload, self.rules.turns)
-
-
-def _legal(
-    queues: Queues,
-    demand: Demand,
-    rules: QueuePreemptionRules,
-    spared: AbstractSet[str],
-    *,
-    places_fit: PlacesFit,
-    local_usage: LocalUsage,
-) -> tuple[Target, ...]:
-    """Return victims in the first of the orders, none of them spared or to be spared."""
-    search = fair.search if rules.fair_sharing else classical.search
-    for _ in range(ROUNDS_MAX):
-        with Trial(queues, demand, places_fit) as trial:
-            victims = search(trial, rules, spared=spared, local_usage=local_usage)
-        if not (rules.revalidate or rules.stable):
-            return tuple(victims)
-        with Trial(queues, demand) as trial:
-            wrong = illegal(trial, victims, rules)
-        if not wrong:
-            return tuple(victims)
-        spared = spared | wrong
-    return ()
