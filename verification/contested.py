@@ -8,10 +8,16 @@ started, on average over time. The bar: ``gpuyard`` is worse than ``kueue`` on n
 `NOISE` of it, and in each contest better on at least one by `BETTER`. Who waits longer under ours
 is told by class of workload.
 
+On openb the bar is missed by one measure. Under Kueue's rules less than 5 % of the workloads wait
+at all, so the 95th percentile is exactly 0: the large ones that never find a whole node leave GPUs
+idle on which every small one starts at once. Under ours the large ones run, and more of the small
+ones wait for a moment. No policy that uses these GPUs can avoid that.
+
 Data: openb below ``GPUYARD_DATA``.
 """
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,6 +34,7 @@ from gpuyard.twin.shared_fleet import SharedRun, run
 LOADS = (0.9, 1.1)
 BETTER = 0.20
 NOISE = 0.01
+SECONDS_PER_HOUR = 3600
 PODS = Path("openb") / "openb_pod_list_default.csv.gz"
 NODES = Path("openb") / "openb_node_list_gpu_node.csv.gz"
 CONTENDERS = {contender.name: contender for contender in (KUEUE, GPUYARD)}
@@ -43,10 +50,11 @@ class Task(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What one contender came to; waits in hours."""
+    """What one contender came to; `waiting_share`: of the workloads, those that waited at all."""
 
     mean_wait_h: float
-    p95_wait_h: float
+    p95_wait_s: float
+    waiting_share: float
     lost_gpu_h: float
     largest_gang_pods: float
     useful_gpu_h: float
@@ -65,7 +73,7 @@ class Measure(NamedTuple):
 
 MEASURES = (
     Measure("mean wait, h", "mean_wait_h", more_is_better=False),
-    Measure("p95 wait, h", "p95_wait_h", more_is_better=False),
+    Measure("p95 wait, s", "p95_wait_s", more_is_better=False),
     Measure("GPU-hours lost", "lost_gpu_h", more_is_better=False),
     Measure("largest gang, pods", "largest_gang_pods", more_is_better=True),
 )
@@ -79,20 +87,26 @@ def live(task: Task) -> Measured:
 
 
 def gain(measure: Measure, kueue: Measured, gpuyard: Measured) -> float:
-    """Return by which part of Kueue's figure ours is better; negative where it is worse."""
+    """Return by which part of Kueue's figure ours is better; negative where it is worse.
+
+    Where Kueue's is 0 and ours is not, there is no part: infinitely worse or better.
+    """
     theirs, ours = getattr(kueue, measure.field), getattr(gpuyard, measure.field)
     if not theirs:
-        return 0.0 if ours == theirs else -1.0
+        is_better = ours == theirs or measure.more_is_better
+        return 0.0 if ours == theirs else math.inf if is_better else -math.inf
     return float((ours - theirs) / theirs if measure.more_is_better else (theirs - ours) / theirs)
 
 
-def verdict(gains: Sequence[float]) -> str:
-    """Return "met", or what is missing."""
-    missing = []
-    if min(gains) < -NOISE:
-        missing.append(f"worse by {-min(gains):.0%} on one")
-    if max(gains) < BETTER:
-        missing.append(f"better by {max(gains):.0%} at most")
+def verdict(gains: Mapping[str, float]) -> str:
+    """Return "met", or what is missing; `gains` by measure."""
+    missing = [
+        f"worse on {title}" if math.isinf(by) else f"worse by {-by:.0%} on {title}"
+        for title, by in gains.items()
+        if by < -NOISE
+    ]
+    if max(gains.values()) < BETTER:
+        missing.append(f"better by {max(gains.values()):.0%} at most")
     return ", ".join(missing) or "met"
 
 
@@ -108,7 +122,8 @@ def _measured(contest: Contest, lived: SharedRun) -> Measured:
     kinds = sorted({one.kind for one in lived.outcomes})
     return Measured(
         mean_wait_h=float(waits_h.mean()),
-        p95_wait_h=float(np.percentile(waits_h, 95)),
+        p95_wait_s=float(np.percentile(waits_h, 95)) * SECONDS_PER_HOUR,
+        waiting_share=float((waits_h > 0).mean()),
         lost_gpu_h=sum(one.lost_device_ns for one in lived.outcomes) / HOUR_NS,
         largest_gang_pods=lived.mean_startable_pods,
         useful_gpu_h=sum(one.useful_device_ns for one in lived.outcomes) / HOUR_NS,
@@ -127,11 +142,13 @@ def _measured(contest: Contest, lived: SharedRun) -> Measured:
 def _tell(name: str, kueue: Measured, gpuyard: Measured) -> str:
     print(f"{name}: {kueue.setting}")
     print(f"  {'':20} {'kueue':>9} {'gpuyard':>9} {'better by':>10}")
-    gains = []
+    gains = {measure.title: gain(measure, kueue, gpuyard) for measure in MEASURES}
     for measure in MEASURES:
-        gains.append(gain(measure, kueue, gpuyard))
         theirs, ours = getattr(kueue, measure.field), getattr(gpuyard, measure.field)
-        print(f"  {measure.title:20} {theirs:9.2f} {ours:9.2f} {gains[-1]:10.0%}")
+        by = gains[measure.title]
+        said = ("worse" if by < 0 else "better") if math.isinf(by) else f"{by:.0%}"
+        print(f"  {measure.title:20} {theirs:9.2f} {ours:9.2f} {said:>10}")
+    print(f"  {'wait at all':20} {kueue.waiting_share:9.1%} {gpuyard.waiting_share:9.1%}")
     print(f"  {'useful GPU-hours':20} {kueue.useful_gpu_h:9.0f} {gpuyard.useful_gpu_h:9.0f}")
     print(f"  {'evictions':20} {kueue.evictions:9} {gpuyard.evictions:9}")
     longer = [

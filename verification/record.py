@@ -1,6 +1,6 @@
 """Record which published results the code reproduces: ``python -m verification.record``.
 
-Runs every comparison in full (half an hour or so on two cores), each with the command that the
+Runs every comparison in full (an hour or so on two cores), each with the command that the
 record names, and writes the outcome to the file that reports show as their validity strip
 (`gpuyard.studies.validity`). A miss is recorded as one. With names of checks as arguments only
 those are run again, and the others stay as they were recorded.
@@ -67,6 +67,7 @@ COMPARISONS = (
         COUNTS,
     ),
     Comparison("kai", "KAI v0.17's own tables of actions", f"{ORACLES} kai", COUNTS),
+    Comparison("volcano", "Volcano's own tables", f"{ORACLES} volcano", COUNTS),
     Comparison(
         "tiresias",
         "Tiresias in the Pollux artifact, OSDI'21: completion times, four loads",
@@ -84,6 +85,12 @@ COMPARISONS = (
         "Victims by GPU-hours lost: 10,000 random cases against all subsets",
         "python -m verification.victims",
         r"^ours +(.*)$",
+    ),
+    Comparison(
+        "contested",
+        "Teams that contend for a fleet: our preset against Kueue's rules",
+        "python -m verification.contested",
+        r"^(\d of \d contests.*)$",
     ),
 )
 

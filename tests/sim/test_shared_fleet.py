@@ -1,5 +1,7 @@
 """Teams that contend for one fleet in virtual time: what has to add up, whoever decides."""
 
+import math
+
 import msgspec
 import pytest
 
@@ -69,6 +71,7 @@ def test_half_hours_are_saved():
 
 
 def test_worse_on_one_does_not_pass():
-    assert verdict([0.0, BETTER]) == "met"
-    assert verdict([-0.05, 0.5]) == "worse by 5% on one"
-    assert verdict([0.0, 0.1]) == "better by 10% at most"
+    assert verdict({"wait": 0.0, "lost": BETTER}) == "met"
+    assert verdict({"wait": -0.05, "lost": 0.5}) == "worse by 5% on wait"
+    assert verdict({"wait": -math.inf, "lost": 0.5}) == "worse on wait"
+    assert verdict({"wait": 0.0, "lost": 0.1}) == "better by 10% at most"
