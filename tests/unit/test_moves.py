@@ -195,6 +195,15 @@ def test_an_eviction_limit_binds_moves_too():
     assert (plan.evicts, yard.queues.holds) == ((), {})
 
 
+def test_only_so_many_look_for_movers_in_one_cycle():
+    once = msgspec.structs.replace(SOON, looks_per_cycle_max=1)
+    yard = in_the_way(policy=msgspec.structs.replace(MOVING, moves=once))
+    yard.submit("nine", 9, at=0)  # nobody can move for it, and it is asked first
+    assert yard.run(11).evicts == ()
+    yard.waiting.wake("main")
+    assert {evict.workload for evict in yard.run(12).evicts} == {"t/gang"}
+
+
 def test_moves_need_holds():
     with pytest.raises(ValueError, match="hold_ns"):
         QueuePolicy(moves=SOON)

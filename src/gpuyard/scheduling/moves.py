@@ -54,6 +54,11 @@ class Moves(NamedTuple):
     admission: Admission
 
 
+def may_help(placer: Placer, workload: Workload) -> bool:
+    """Tell whether as many devices are free, wherever, as `workload` asks for."""
+    return 0 < workload.device_milli <= free_device_milli(placer.snapshot)
+
+
 def find(
     nominator: Nominator,
     placer: Placer,
@@ -70,8 +75,6 @@ def find(
     pods = tuple(_pods(head.workload))
     gang = Gang(key=head.workload.key, pods=pods)
     snapshot, queues = placer.snapshot, nominator.queues
-    if not 0 < gang.device_milli <= free_device_milli(snapshot):
-        return None
     trial = _Trial(nominator, placer, head, keeps_domains=keeps_domains)
     running = [
         each for each in _running(queues, snapshot, now_ns) if is_small(snapshot, each, rules)

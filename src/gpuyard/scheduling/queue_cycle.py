@@ -181,6 +181,7 @@ class _Pass:
         self.now_ns = now_ns
         self.ledger = ledger
         self.placer = placer
+        self.looks_left = policy.moves.looks_per_cycle_max if policy.moves else 0
         self.starts: list[Admit] = []
         self.evicts: list[Evict] = []
         self.waits: dict[str, Verdict] = {}
@@ -332,13 +333,16 @@ class _Pass:
             rules is None
             or placer is None
             or verdict.code == "UsageCapReached"
+            or self.looks_left <= 0
             or workload.key in self.queues.admitted
             or self.ledger.get(Hold, workload.key)
+            or not moves.may_help(placer, workload)
         ):
             return None
         waited_ns = self.now_ns - queued_ns(workload, self.policy.rules.turns)
         if not self.waiting.seeks_moves(workload.key, waited_ns, after_ns=rules.after_ns):
             return None
+        self.looks_left -= 1
         found = moves.find(
             self.nominator.in_peace(),
             placer,

@@ -54,7 +54,7 @@ class ConsolidationRules(msgspec.Struct, frozen=True, kw_only=True):
     gang gains is its devices times `gain_horizon_ns`: how much sooner it starts. That must reach
     `gain_pct_min` percent of the cost. `attempts_max` bounds how often somebody is left out. A
     cycle looks for movers when a gang has waited `after_ns`, and again each time that it has waited
-    twice as long.
+    twice as long, for at most `looks_per_cycle_max` gangs; the others come next time.
     """
 
     mover_device_milli_max: int = 4000
@@ -63,6 +63,7 @@ class ConsolidationRules(msgspec.Struct, frozen=True, kw_only=True):
     gain_pct_min: int = 200
     attempts_max: int = 3
     after_ns: int = 300 * NS_PER_S
+    looks_per_cycle_max: int = 8
 
 
 class Move(msgspec.Struct, frozen=True):
