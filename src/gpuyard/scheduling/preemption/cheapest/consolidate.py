@@ -63,7 +63,7 @@ class ConsolidationRules(msgspec.Struct, frozen=True, kw_only=True):
     gain_pct_min: int = 200
     attempts_max: int = 3
     after_ns: int = 300 * NS_PER_S
-    looks_per_cycle_max: int = 8
+    looks_per_cycle_max: int = 2
 
 
 class Move(msgspec.Struct, frozen=True):
