@@ -53,7 +53,7 @@ def policies(draw):
         between=BetweenRules(by_share=is_fair),
         preemption=QueuePreemptionRules(
             fair_sharing=is_fair,
-            orders=("lost-time", "lost-work") if ours else ("newest",),
+            victims="least-lost" if ours else "newest",
             revalidate=ours,
             stable=ours,
         ),

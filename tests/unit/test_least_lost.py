@@ -18,7 +18,7 @@ from gpuyard.scheduling.preemption.queues.targets import targets
 from gpuyard.scheduling.queues import Loss
 from tests.small_cohorts import allow, demand, holder, queue, yard
 
-RULES = QueuePreemptionRules(orders=("lost-time", "lost-work"), revalidate=True)
+RULES = QueuePreemptionRules(victims="least-lost", revalidate=True)
 QUESTIONS = 800
 
 
@@ -138,4 +138,4 @@ def test_the_least_is_lost_nearly_always():
 
 def test_the_newest_lose_more():
     """So the comparison can come out wrong."""
-    assert near(compared(msgspec.structs.replace(RULES, orders=("newest",)))) < 0.95
+    assert near(compared(msgspec.structs.replace(RULES, victims="newest"))) < 0.95

@@ -67,11 +67,11 @@ class Yard:
         self.waiting = Waiting(self.queues, policy.rules)
         self.ledger = Ledger()
 
-    def submit(self, key, gpus, *, count=1, at=0):
+    def submit(self, key, gpus, *, count=1, at=0, **more):
         request = Request(resources=Resources.of({GPU: gpus}), devices=DeviceRequest(count=gpus))
         pod_set = PodSet(name="m", count=count, template=PodTemplate(request=request))
         asked = workload(pod_set, key=f"t/{key}")
-        self.waiting.add(msgspec.structs.replace(asked, queue="t/main", created_ns=at))
+        self.waiting.add(msgspec.structs.replace(asked, queue="t/main", created_ns=at, **more))
 
     def run(self, now_ns):
         nominator = Nominator(
@@ -99,11 +99,11 @@ class Yard:
         return found
 
 
-def in_the_way(**settings):
+def in_the_way(mover=None, **settings):
     """Return a yard where one GPU is taken of the only node that a large workload fits on."""
     yard = Yard(**settings)
     yard.submit("first", 2)
-    yard.submit("mover", 1)
+    yard.submit("mover", 1, **(mover or {}))
     yard.run(0)
     assert yard.nodes() == {"t/first": ["large-0"], "t/mover": ["large-0"]}
     yard.leave("t/first")
@@ -180,6 +180,12 @@ def test_moves_have_to_land_and_to_be_worth_it(small, lost_hours, moves):
     assert yard.nodes() == before  # nothing is left of what was tried
     assert len(yard.queues.admitted) == 1
     assert len(yard.queues.holds) == 2 * moves
+
+
+@pytest.mark.parametrize("forbidden", ["movable", "preemptible"])
+def test_the_owner_has_a_word(forbidden):
+    yard = in_the_way(mover={forbidden: False})
+    assert yard.run(11).evicts == ()
 
 
 def test_who_asks_for_no_devices_moves_nobody():

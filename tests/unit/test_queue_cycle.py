@@ -116,6 +116,19 @@ def test_a_victim_is_marked_and_told_once():
     assert again.waits["t/high"].outcome == "preempting"
 
 
+def test_who_must_not_be_preempted_stays():
+    rules = QueuePreemption(within_cluster_queue="LowerPriority")
+    yard = Yard(queue(group(h100=4), preemption=rules))
+    kept = msgspec.structs.replace(
+        workload(pods(4), key="t/low"), queue="t/main", preemptible=False
+    )
+    yard.waiting.add(kept)
+    yard.run()
+    yard.submit("high", pods(2), priority=5)
+    plan = yard.run()
+    assert (plan.evicts, plan.waits["t/high"].code) == ((), "WaitingForQuota")
+
+
 def test_when_the_victim_is_gone_its_place_is_taken():
     yard = preempting()
     yard.run()

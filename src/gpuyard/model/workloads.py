@@ -88,7 +88,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     `key` and `queue` are ``namespace/name`` in a cluster, `queue` that of a LocalQueue. `uid` tells
     a workload from an earlier one of the same name. `elastic`: it may grow and shrink while it
     runs; `replaces` is the key of the workload whose quota it then takes over. It is not tried
-    before `not_before_ns` (its back-off), nor as long as it is `held_back`.
+    before `not_before_ns` (its back-off), nor as long as it is `held_back`. `preemptible` and
+    `movable` are the owner's word: it may lose its place to others, or be stopped to start again
+    in another one.
     """
 
     key: str
@@ -105,6 +107,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     replaces: str = ""
     not_before_ns: int = 0
     held_back: bool = False
+    preemptible: bool = True
+    movable: bool = True
 
     @property
     def effective_priority(self) -> int:

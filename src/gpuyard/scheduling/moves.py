@@ -164,4 +164,9 @@ def _running(queues: Queues, snapshot: Snapshot, now_ns: int) -> Iterator[Runnin
             continue
         if key in pods:
             lost_ns = queues.losses.get(key, NOTHING_LOST).time_ns
-            yield Running(key=key, pods=tuple(pods[key]), started_ns=now_ns - lost_ns)
+            yield Running(
+                key=key,
+                pods=tuple(pods[key]),
+                started_ns=now_ns - lost_ns,
+                movable=admitted.workload.preemptible and admitted.workload.movable,
+            )

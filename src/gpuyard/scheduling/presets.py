@@ -79,7 +79,7 @@ QUEUE_PRESETS: dict[str, QueuePolicy] = {
     "kueue": QueuePolicy(),
     "gpuyard": QueuePolicy(
         rules=AdmissionRules(
-            preemption=QueuePreemptionRules(orders=("lost-time", "lost-work"), revalidate=True),
+            preemption=QueuePreemptionRules(victims="least-lost", revalidate=True),
             preempt_after_ns=HOUR_NS,
             preempt_when_waited_pct=100,
             starts_as_it_preempted=True,

@@ -1,6 +1,7 @@
 """Who could go, in the order in which they are taken.
 
-A *candidate* holds some of what is contested, and the policy of the preemptor's queue lets it go.
+A *candidate* holds some of what is contested, the policy of the preemptor's queue lets it go, and
+its owner did not forbid it.
 Order, the first that tells two apart:
 
 1. who was told to go already;
@@ -32,7 +33,11 @@ from typing import NamedTuple
 from gpuyard.model.queues import Admission, Admitted, FlavorResource, Usage
 from gpuyard.scheduling.ordering.turns import priority
 from gpuyard.scheduling.preemption.queues.policies import PreemptionPolicy, may_preempt
-from gpuyard.scheduling.preemption.queues.rules import Demand, QueuePreemptionRules
+from gpuyard.scheduling.preemption.queues.rules import (
+    Demand,
+    QueuePreemptionRules,
+    VictimOrder,
+)
 from gpuyard.scheduling.queues import NOTHING_LOST, Loss, Queues
 
 Rank = tuple[bool, bool, int, int, bool, int, str, str]
@@ -72,9 +77,13 @@ rank_of = attrgetter("rank")
 
 
 def in_queue(
-    queues: Queues, queue: str, demand: Demand, rules: QueuePreemptionRules
+    queues: Queues,
+    queue: str,
+    demand: Demand,
+    rules: QueuePreemptionRules,
+    order: VictimOrder,
 ) -> list[Candidate]:
-    """Return the candidates of one queue, in no order."""
+    """Return the candidates of one queue as they come; `order` goes into their ranks."""
     allowed = queues.specs[demand.queue].preemption
     is_own = queue == demand.queue
     policy: PreemptionPolicy = (
@@ -84,9 +93,12 @@ def in_queue(
         return []
     spares_nobody = policy == "Any"
     return [
-        Candidate(_rank(admitted, rules, queues.losses, is_own=is_own), admitted)
+        Candidate(
+            _rank(admitted, rules, _lost(admitted, queues.losses, order), is_own=is_own), admitted
+        )
         for admitted in queues.holders[queue].values()
-        if holds(admitted.admission, demand.contested)
+        if admitted.workload.preemptible
+        and holds(admitted.admission, demand.contested)
         and (spares_nobody or may_preempt(policy, demand.workload, admitted.workload, rules))
     ]
 
@@ -100,22 +112,20 @@ def holds(admission: Admission, contested: frozenset[FlavorResource]) -> bool:
     return False
 
 
-def rank(
-    admitted: Admitted, own_queue: str, rules: QueuePreemptionRules, loss: Loss = NOTHING_LOST
-) -> Rank:
-    """Return what tells two candidates apart, but for what their LocalQueues have used."""
-    is_own = admitted.admission.cluster_queue == own_queue
-    return _rank(admitted, rules, {admitted.workload.key: loss}, is_own=is_own)
+def rank(admitted: Admitted, own_queue: str, rules: QueuePreemptionRules) -> Rank:
+    """Return what tells two candidates apart, but for losses and what their LocalQueues used."""
+    return _rank(admitted, rules, 0, is_own=admitted.admission.cluster_queue == own_queue)
 
 
-def _rank(
-    admitted: Admitted, rules: QueuePreemptionRules, losses: Mapping[str, Loss], *, is_own: bool
-) -> Rank:
-    workload, reserved_ns, order = admitted.workload, admitted.reserved_ns, rules.orders[0]
-    lost = 0
-    if order != "newest":
-        loss = losses.get(workload.key, NOTHING_LOST)
-        lost = loss.time_ns if order == "lost-time" else loss.device_ns
+def _lost(admitted: Admitted, losses: Mapping[str, Loss], order: VictimOrder) -> int:
+    if order == "newest":
+        return 0
+    loss = losses.get(admitted.workload.key, NOTHING_LOST)
+    return loss.time_ns if order == "lost-time" else loss.device_ns
+
+
+def _rank(admitted: Admitted, rules: QueuePreemptionRules, lost: int, *, is_own: bool) -> Rank:
+    workload, reserved_ns = admitted.workload, admitted.reserved_ns
     return (
         not admitted.evicted,
         is_own,

@@ -41,6 +41,7 @@ from gpuyard.scheduling.preemption.queues.rules import (
     PreemptionReason,
     QueuePreemptionRules,
     Target,
+    VictimOrder,
 )
 from gpuyard.scheduling.queues import Queues
 from gpuyard.scheduling.quota import QuotaNode
@@ -136,16 +137,18 @@ def _is_under_nominal(trial: Trial) -> bool:
 # -- candidates
 
 
-def collect(queues: Queues, demand: Demand, rules: QueuePreemptionRules) -> list[Claimed]:
+def collect(
+    queues: Queues, demand: Demand, rules: QueuePreemptionRules, order: VictimOrder = "newest"
+) -> list[Claimed]:
     """Return the candidates with their claims, in no order."""
     claimed = [
-        Claimed(each, "within", ()) for each in in_queue(queues, demand.queue, demand, rules)
+        Claimed(each, "within", ()) for each in in_queue(queues, demand.queue, demand, rules, order)
     ]
     allowed = queues.specs[demand.queue].preemption
     if allowed.reclaim_within_cohort == "Never":
         return claimed
     for outside in _outside(queues.node(demand.queue), demand):
-        candidates = in_queue(queues, outside.queue, demand, rules)
+        candidates = in_queue(queues, outside.queue, demand, rules, order)
         if outside.is_hierarchical:
             claimed += [Claimed(each, "hierarchical", outside.branch) for each in candidates]
             continue

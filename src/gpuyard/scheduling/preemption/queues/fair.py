@@ -40,6 +40,7 @@ from gpuyard.scheduling.preemption.queues.rules import (
     PreemptionReason,
     QueuePreemptionRules,
     Target,
+    VictimOrder,
 )
 from gpuyard.scheduling.preemption.queues.shares import ShareKey, Tournament, key_of
 from gpuyard.scheduling.queues import Queues
@@ -70,16 +71,18 @@ def search(
     return [Target(each.key, taken[each.key][1]) for each in needed]
 
 
-def collect(queues: Queues, demand: Demand, rules: QueuePreemptionRules) -> list[Candidate]:
+def collect(
+    queues: Queues, demand: Demand, rules: QueuePreemptionRules, order: VictimOrder = "newest"
+) -> list[Candidate]:
     """Return the candidates of the demand's queue, and of those in its tree that borrow."""
     own = queues.node(demand.queue)
-    found = in_queue(queues, demand.queue, demand, rules)
+    found = in_queue(queues, demand.queue, demand, rules, order)
     if own.parent is None:
         return found
     *_, root = own.to_root()
     for leaf in _leaves(root):
         if leaf is not own and not is_within_nominal(leaf, demand.contested):
-            found += in_queue(queues, leaf.name, demand, rules)
+            found += in_queue(queues, leaf.name, demand, rules, order)
     return found
 
 

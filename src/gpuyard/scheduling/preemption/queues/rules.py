@@ -8,6 +8,7 @@ the demand fits, with Kueue's reason for it.
 What a single queue allows is not here but in its own `queues.QueuePreemption`.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -24,7 +25,13 @@ PreemptionReason = Literal[
 ]
 FairStrategy = Literal["LessThanOrEqualToFinalShare", "LessThanInitialShare"]
 Possibility = Literal["NoCandidates", "Preempt", "Reclaim"]
+VictimChoice = Literal["newest", "least-lost"]
 VictimOrder = Literal["newest", "lost-time", "lost-work"]
+
+ORDERS: Mapping[VictimChoice, tuple[VictimOrder, ...]] = {
+    "newest": ("newest",),
+    "least-lost": ("lost-time", "lost-work"),
+}
 
 BOTH_STRATEGIES: tuple[FairStrategy, ...] = ("LessThanOrEqualToFinalShare", "LessThanInitialShare")
 STRATEGIES: tuple[tuple[FairStrategy, ...], ...] = (
@@ -44,9 +51,9 @@ class QueuePreemptionRules(msgspec.Struct, frozen=True, kw_only=True):
     `newer_by_ns`: an equal in the same queue goes only if it came later by more than this (Kueue:
     5 minutes with gate SchedulerTimestampPreemptionBuffer).
     `turns`: whether a boost counts as priority, and what decides who of two equals came later.
-    `orders`: in which candidates of one priority are tried, `newest` as Kueue does. Ours: by the
-    time since their work was last saved, or by that time over all their devices. Then the victims
-    are taken that lose least together in any of the orders, of no higher priority than need be.
+    `victims`: of several that would do, ``newest`` takes who got its quota last, as Kueue does.
+    Ours is ``least-lost``: of no higher priority than need be, those that lose least together, by
+    the time since their work was last saved, over all their devices.
     `by_local_usage`: in a queue with admission fair sharing, workloads of the LocalQueue that has
     used most go first.
     `revalidate`: ours. When all victims are known, each in another queue must still be a legal one.
@@ -60,7 +67,7 @@ class QueuePreemptionRules(msgspec.Struct, frozen=True, kw_only=True):
     newer_by_ns: int = 0
     turns: TurnRules = TurnRules()
     by_local_usage: bool = False
-    orders: tuple[VictimOrder, ...] = ("newest",)
+    victims: VictimChoice = "newest"
     revalidate: bool = False
     stable: bool = False
 

@@ -18,14 +18,13 @@ from collections.abc import Callable, Sequence, Set as AbstractSet
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
-import msgspec
-
 from gpuyard.scheduling.preemption.queues import classical, fair
 from gpuyard.scheduling.preemption.queues.candidates import NOBODY_USED, Candidate, LocalUsage
 from gpuyard.scheduling.preemption.queues.classical import Claimed
 from gpuyard.scheduling.preemption.queues.legal import illegal
 from gpuyard.scheduling.preemption.queues.minimal import PlacesFit, Trial, anywhere
 from gpuyard.scheduling.preemption.queues.rules import (
+    ORDERS,
     Demand,
     QueuePreemptionRules,
     Target,
@@ -51,9 +50,9 @@ def targets(
     """
     searches = [
         _search(queues, demand, rules, order, places_fit=places_fit, local_usage=local_usage)
-        for order in rules.orders
+        for order in ORDERS[rules.victims]
     ]
-    if rules.orders == ("newest",):
+    if rules.victims == "newest":
         return searches[0].victims()
     return _LeastLost(queues, searches).found()
 
@@ -66,7 +65,8 @@ def any_targets(
     local_usage: LocalUsage = NOBODY_USED,
 ) -> tuple[Target, ...]:
     """Return some victims that make room, though others may lose less."""
-    return _search(queues, demand, rules, rules.orders[0], local_usage=local_usage).victims()
+    order = ORDERS[rules.victims][0]
+    return _search(queues, demand, rules, order, local_usage=local_usage).victims()
 
 
 class _Collected(Protocol):
@@ -133,12 +133,13 @@ def _search(
     local_usage: LocalUsage = NOBODY_USED,
 ) -> _Search[Candidate] | _Search[Claimed]:
     start = partial(Trial, queues, demand)
-    rules = msgspec.structs.replace(rules, orders=(order,))
     if rules.fair_sharing:
+        shared = fair.collect(queues, demand, rules, order)
         fairly = partial(fair.search, local_usage=local_usage)
-        return _Search(start, rules, fair.collect(queues, demand, rules), fairly, places_fit)
+        return _Search(start, rules, shared, fairly, places_fit)
+    claimed = classical.collect(queues, demand, rules, order)
     by_claim = partial(classical.search, local_usage=local_usage)
-    return _Search(start, rules, classical.collect(queues, demand, rules), by_claim, places_fit)
+    return _Search(start, rules, claimed, by_claim, places_fit)
 
 
 class _LeastLost:
