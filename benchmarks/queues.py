@@ -57,7 +57,8 @@ from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.preemption.cheapest.cost import Gang, Limits, VictimRules
 from gpuyard.scheduling.preemption.cheapest.victims import Victims, cheapest
 from gpuyard.scheduling.presets import PRESETS
-from gpuyard.scheduling.queue_cycle import QueuePlan, QueuePolicy
+from gpuyard.scheduling.queue_cycle import QueuePlan
+from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import Queues
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.scheduling.topology import PodSetRequest, Refusal, place, survey

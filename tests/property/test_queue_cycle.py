@@ -25,7 +25,7 @@ from gpuyard.scheduling.ordering.between import BetweenRules
 from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.preemption.cheapest.consolidate import ConsolidationRules
 from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules
-from gpuyard.scheduling.queue_cycle import QueuePolicy
+from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import Loss, Queues
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.scheduling.topology import survey

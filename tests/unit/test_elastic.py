@@ -10,7 +10,7 @@ from gpuyard.scheduling import queue_cycle
 from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.elastic import core_of, is_extra, split
-from gpuyard.scheduling.queue_cycle import QueuePolicy
+from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import Queues
 from tests.small_queues import group, pods, queue, queues_of, workload
 

@@ -18,7 +18,7 @@ from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.preemption.cheapest.consolidate import ConsolidationRules
-from gpuyard.scheduling.queue_cycle import QueuePolicy, ripe_after_ns
+from gpuyard.scheduling.queue_policy import QueuePolicy, ripe_after_ns
 from gpuyard.scheduling.queues import Loss, Queues
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.scheduling.topology import survey

@@ -16,7 +16,7 @@ from gpuyard.model.policy import DEVICES, Policy, ResourceWeight, ScoreName, Wei
 from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.preemption.cheapest.consolidate import ConsolidationRules
 from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules
-from gpuyard.scheduling.queue_cycle import QueuePolicy
+from gpuyard.scheduling.queue_policy import QueuePolicy
 
 MINUTE_NS = 60 * 10**9
 HOUR_NS = 60 * MINUTE_NS

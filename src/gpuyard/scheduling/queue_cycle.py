@@ -29,7 +29,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from gpuyard.model.caps import UsageCap
 from gpuyard.model.ledger import (
     Eviction,
     EvictionRules,
@@ -44,11 +43,10 @@ from gpuyard.model.queues import Admission, Admitted, PodSetAssignment
 from gpuyard.model.reasons import Constraint
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, Workload
 from gpuyard.scheduling import caps, moves
-from gpuyard.scheduling.admission import round as admission_round
+from gpuyard.scheduling.admission import overruled, round as admission_round
 from gpuyard.scheduling.admission.entries import Head, Verdict
 from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.round import Objects, nobody_objects
-from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.flavors.assignment import PodSetFlavors
 from gpuyard.scheduling.landing import Landed, land
@@ -56,42 +54,13 @@ from gpuyard.scheduling.ledger import Ledger, evictions
 from gpuyard.scheduling.moves import Moves
 from gpuyard.scheduling.ordering.turns import queued_ns
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.preemption.cheapest.consolidate import ConsolidationRules
+from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import NOTHING_LOST, Held
 
 ROUNDS_MAX = 100_000  # a cycle that needs more does not come to an end
 NOTHING_KNOWN = Ledger()
-FIRST_LOOK_NS = 60 * 10**9  # whether evictions have become cheap enough; then when twice as old
 MOVES = "Consolidation"  # why a mover is told to go
 PRODUCT_LABEL = "nvidia.com/gpu.product"  # GPU feature discovery
-
-
-class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How queues are served.
-
-    `keeps_domains`: pods stand where admission put them, whether they asked or not.
-    `exact_limit_s`: how long to look for the places of a gang of several shapes with a solver,
-    where placing one pod after the other found none; 0: not at all. `hold_ns`: how
-    long what victims free is kept for whom they left; 0: anybody may take it, as in Kueue, where
-    only the order of the queues protects it. `evictions` of `None` bounds no evictions. `caps`
-    bound users, queues and device models beside quota; a flavor's device model is the label
-    ``nvidia.com/gpu.product`` of its nodes, else its name. `moves`: who may be moved for a workload
-    that waits, and when that is worth it; `None`: nobody is.
-    """
-
-    rules: AdmissionRules = AdmissionRules()
-    rounds_per_cycle: int = 1
-    keeps_domains: bool = True
-    exact_limit_s: float = 0.0
-    hold_ns: int = 0
-    evictions: EvictionRules | None = None
-    caps: tuple[UsageCap, ...] = ()
-    moves: ConsolidationRules | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse moves whose new places anybody could take."""
-        if self.moves is not None and not self.hold_ns:
-            raise ValueError("moves without hold_ns: say how long places are kept for movers")
 
 
 class Admit(msgspec.Struct, frozen=True):
@@ -109,23 +78,6 @@ class QueuePlan(NamedTuple):
     waits: dict[str, Verdict]
     changes: tuple[LedgerChange, ...]
     rounds: int
-
-
-def ripe_after_ns(policy: QueuePolicy) -> tuple[int, ...]:
-    """Return how old a waiting workload is when it may do what it might not before.
-
-    Whoever runs the passes wakes it then (`Waiting.wake_one`), for nothing else may happen.
-    """
-    rules = policy.rules
-    ages = {rules.preempt_after_ns}
-    if policy.moves is not None:
-        ages.add(policy.moves.after_ns)
-    if rules.preempt_when_waited_pct:
-        age_ns = FIRST_LOOK_NS
-        while age_ns < rules.preempt_after_ns:
-            ages.add(age_ns)
-            age_ns *= 2
-    return tuple(sorted(ages - {0}))
 
 
 def run(
@@ -227,10 +179,10 @@ class _Pass:
             return verdict
         cap = self._exceeded_cap(verdict.workload, verdict.admission)
         if cap is not None:
-            return _capped(verdict, cap)
+            return overruled.capped(verdict, cap)
         landed = self._land(verdict, verdict.admission)
         if landed is None:
-            return _without_nodes(verdict)
+            return overruled.without_nodes(verdict)
         key = verdict.workload.key
         for gone in {key, verdict.replaced} & self.queues.admitted.keys():
             self.queues.remove(gone)
@@ -282,14 +234,14 @@ class _Pass:
         """Tell the victims of a workload to go, and keep for it what they free."""
         key = verdict.workload.key
         if verdict.outcome == "waiting" and self.ledger.get(Hold, key):
-            return _awaiting_its_room(verdict)
+            return overruled.awaiting_its_room(verdict)
         if verdict.outcome != "preempting" or verdict.assignment is None:
             return verdict
         told = [each for each in verdict.targets if not self.queues.admitted[each.workload].evicted]
         asked = [self._eviction(each.workload) for each in told]
         limit = self._limit(asked)
         if limit is not None:
-            return _without_evictions(verdict, limit)
+            return overruled.without_evictions(verdict, limit)
         for target, eviction in zip(told, asked, strict=True):
             self._evict(verdict, eviction, target.reason)
         rooms = _rooms(verdict.workload, verdict.assignment.pod_sets)
@@ -368,7 +320,7 @@ class _Pass:
             workload = self.queues.admitted[mover.workload].workload
             self._hold_admission(workload, mover.admission)
         self._hold_admission(verdict.workload, found.admission)
-        return _made_way_for(verdict, len(found.moved))
+        return overruled.made_way_for(verdict, len(found.moved))
 
     def _hold_admission(self, workload: Workload, admission: Admission) -> None:
         held = Held(admission.cluster_queue, admission.usage())
@@ -420,66 +372,3 @@ def _device_milli(workload: Workload) -> int:
         if "/" in name
     )
     return max(workload.device_milli, extended * WHOLE_DEVICE_MILLI)
-
-
-def _capped(verdict: Verdict, cap: Constraint) -> Verdict:
-    """Return the verdict on a workload that a cap keeps out; others of its shape may come in."""
-    return msgspec.structs.replace(
-        verdict,
-        outcome="waiting",
-        admission=None,
-        replaced="",
-        requeue="",
-        code="UsageCapReached",
-        message=f"cap {cap.name} for {cap.where}: {cap.needed} asked for, {cap.have} left",
-        tried=None,
-    )
-
-
-def _without_evictions(verdict: Verdict, limit: Constraint) -> Verdict:
-    """Return the verdict on a workload for which nobody may be evicted now."""
-    return msgspec.structs.replace(
-        verdict,
-        outcome="waiting",
-        targets=(),
-        requeue="PreemptionNoCandidates",
-        code="WaitingForQuota",
-        message=f"{verdict.message}; {limit.name}: {limit.needed} more, {limit.have} left",
-    )
-
-
-def _awaiting_its_room(verdict: Verdict) -> Verdict:
-    """Return the verdict on a workload for which others are leaving."""
-    return msgspec.structs.replace(
-        verdict,
-        requeue="PendingPreemption",
-        code="WaitingForPreemptedWorkloads",
-        message=f"{verdict.message}. Pending the departure of those who make room",
-    )
-
-
-def _made_way_for(verdict: Verdict, movers: int) -> Verdict:
-    """Return the verdict on a workload for which others move; it looks at all flavors again."""
-    return msgspec.structs.replace(
-        verdict,
-        outcome="preempting",
-        targets=(),
-        requeue="PendingPreemption",
-        code="WaitingForPreemptedWorkloads",
-        message=f"{verdict.message}. {movers} workload(s) move to make room",
-        tried=None,
-    )
-
-
-def _without_nodes(verdict: Verdict) -> Verdict:
-    """Return the verdict on a workload that has quota and finds no nodes."""
-    return msgspec.structs.replace(
-        verdict,
-        outcome="waiting",
-        admission=None,
-        replaced="",
-        requeue="NoFit",
-        code="GangIncomplete" if verdict.workload.pod_count > 1 else "Unschedulable",
-        message="quota and places are free, and the nodes do not take its pods",
-        tried=None,
-    )

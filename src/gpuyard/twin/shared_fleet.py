@@ -41,7 +41,8 @@ from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.queue_cycle import Admit, QueuePlan, QueuePolicy
+from gpuyard.scheduling.queue_cycle import Admit, QueuePlan
+from gpuyard.scheduling.queue_policy import QueuePolicy, ripe_after_ns
 from gpuyard.scheduling.queues import Loss, Queues
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.scheduling.topology import survey
@@ -327,7 +328,7 @@ class _Yard:
         self.free = FreeDevices(snapshot, fleet.probe)
         self.queues = _queues_of(fleet, snapshot)
         self.waiting = Waiting(self.queues, policy.rules)
-        self.ripe_after_ns = queue_cycle.ripe_after_ns(policy)
+        self.ripe_after_ns = ripe_after_ns(policy)
         self.ledger = Ledger()
         self.roots = {
             name: id([*self.queues.node(name).to_root()][-1]) for name in self.queues.specs

@@ -27,7 +27,7 @@ from gpuyard.model.workloads import PodSet, PodTemplate, Request, Workload
 from gpuyard.scheduling import queue_cycle
 from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.waiting import Waiting
-from gpuyard.scheduling.queue_cycle import QueuePolicy
+from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import Queues
 from verification.oracles.rows import Answers, Json, Row
 from verification.oracles.volcano import objects

@@ -50,7 +50,7 @@ from gpuyard.scheduling.idle.steps import REASONS, Step
 from gpuyard.scheduling.idle.ways import ELSEWHERE, SHAPES_KEPT_MAX, Flavors, Seeker, Way, ways
 from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.queue_cycle import QueuePolicy
+from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.shapes import Shape
 
 __all__ = ["REASONS", "IdleDevices", "Part", "Step", "explain"]

@@ -31,7 +31,7 @@ from gpuyard.scheduling.idle.steps import Step
 from gpuyard.scheduling.landing import in_flavors, land
 from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.preemption.queues.rules import Simulation
-from gpuyard.scheduling.queue_cycle import QueuePolicy
+from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import Queues
 from gpuyard.scheduling.shapes import Shape
 from gpuyard.scheduling.topology import PodSetRequest, sentence

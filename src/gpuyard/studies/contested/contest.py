@@ -23,7 +23,7 @@ from gpuyard.model.policy import Policy
 from gpuyard.model.resources import CPU, MEMORY, Resources
 from gpuyard.model.workloads import DeviceRequest, Request, TimedWorkload
 from gpuyard.scheduling.presets import PRESETS, QUEUE_PRESETS
-from gpuyard.scheduling.queue_cycle import QueuePolicy
+from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.studies.contested.teams import HOSTS, cohorts, doors, flavors_of, teams_queues
 from gpuyard.studies.contested.whole_gpus import gpu_hours, in_whole_gpus
 from gpuyard.studies.notebook import mix_of
