@@ -344,3 +344,21 @@ def test_pod_sets_count_together():
     yard = capped()
     yard.submit("two", pods(3, name="head"), pods(2, name="workers"))
     assert yard.run().waits["t/two"].code == "UsageCapReached"
+
+
+def test_nobody_starts_on_what_victims_still_hold():
+    """A round counts its victims as gone; two start then on the one GPU that is free now."""
+    reclaim = QueuePreemption(within_cluster_queue="LowerPriority")
+    yard = Yard(
+        queue(group(h100=5), name="a", cohort="all", preemption=reclaim),
+        queue(group(h100=0), name="b", cohort="all"),
+        queue(group(h100=0), name="c", cohort="all"),
+    )
+    yard.submit("victim", pods(4), to="a")
+    assert started(yard.run()) == ["t/victim"]
+    yard.submit("owner", pods(2), to="a", priority=5)
+    yard.submit("b", pods(1), to="b")
+    yard.submit("c", pods(1), to="c")
+    plan = yard.run()
+    assert ([each.victim for each in plan.evicts], len(plan.starts)) == (["t/victim"], 1)
+    assert yard.queues.tree.cohorts["all"].usage[FlavorResource("h100", GPU)] <= 5

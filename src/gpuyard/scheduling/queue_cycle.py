@@ -44,7 +44,7 @@ from gpuyard.model.reasons import Constraint
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, Workload
 from gpuyard.scheduling import caps, moves
 from gpuyard.scheduling.admission import overruled, round as admission_round
-from gpuyard.scheduling.admission.entries import Head, Verdict
+from gpuyard.scheduling.admission.entries import Head, Verdict, not_written
 from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.round import Objects, nobody_objects
 from gpuyard.scheduling.admission.waiting import Waiting
@@ -180,6 +180,8 @@ class _Pass:
         cap = self._exceeded_cap(verdict.workload, verdict.admission)
         if cap is not None:
             return overruled.capped(verdict, cap)
+        if not self._fits_now(verdict, verdict.admission):
+            return not_written(verdict)
         landed = self._land(verdict, verdict.admission)
         if landed is None:
             return overruled.without_nodes(verdict)
@@ -209,6 +211,13 @@ class _Pass:
         )
         asked = caps.uses_of(admission, workload.user, models)
         return caps.first_exceeded(self.policy.caps, in_use, asked, self.now_ns)
+
+    def _fits_now(self, verdict: Verdict, admission: Admission) -> bool:
+        """Tell whether nobody has to leave first: a round counts its victims as gone already."""
+        key = verdict.workload.key
+        replaced = {key, verdict.replaced} & self.queues.admitted.keys()
+        with self.queues.without_hold(key), self.queues.without_usage(replaced):
+            return self.queues.fits(admission.cluster_queue, admission.usage()) == "fits"
 
     def _land(self, verdict: Verdict, admission: Admission) -> Landed | None:
         if self.placer is None:
