@@ -1,6 +1,7 @@
 """Passes over random queues and nodes: nothing is broken, whatever comes, ends and is evicted."""
 
 from collections import Counter
+from graphlib import TopologicalSorter
 
 import hypothesis.strategies as st
 import msgspec
@@ -10,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from gpuyard.model.caps import EACH, UsageCap
 from gpuyard.model.deltas import NodeObserved, PodGone
-from gpuyard.model.ledger import EvictionRules, Hold
+from gpuyard.model.ledger import Eviction, EvictionRules, Hold
 from gpuyard.model.nodes import Device, Node
 from gpuyard.model.queues import ClusterQueue, Cohort, LocalQueue, QueuePreemption, ResourceFlavor
 from gpuyard.model.resources import Resources
@@ -281,6 +282,15 @@ class Passes(RuleBasedStateMachine):
         )
         assert set(waiting.values()) <= {1}
         assert not waiting.keys() & self.queues.admitted.keys()
+
+    @invariant()
+    def evictions_run_in_no_circle(self):
+        if not self.has_begun():
+            return
+        made_way = {}
+        for each in self.ledger.of(Eviction).values():
+            made_way.setdefault(each.workload, set()).add(each.made_way_for)
+        TopologicalSorter(made_way).prepare()  # raises where there is a circle
 
     @invariant()
     def the_ledger_knows_every_hold(self):

@@ -28,7 +28,7 @@ from gpuyard.model.resources import Resources
 from gpuyard.model.workloads import DeviceRequest, Request
 from gpuyard.scheduling.ledger import Ledger, LedgerFullError
 from gpuyard.scheduling.ledger.delays import growing_delay_ns, quarantined, refused
-from gpuyard.scheduling.ledger.evictions import binding_limit, eviction
+from gpuyard.scheduling.ledger.evictions import binding_limit, eviction, gave_way
 
 SECOND = 10**9
 MINUTE = 60 * SECOND
@@ -55,9 +55,10 @@ def back_off(workload="w", not_before_ns=MINUTE, attempts=1):
     )
 
 
-def evicted(workload="w", at_ns=0, device_milli=8000, lost_ns=HOUR, rules=None):
+def evicted(workload="w", at_ns=0, device_milli=8000, lost_ns=HOUR, rules=None, by="other"):
     return eviction(
         workload,
+        made_way_for=by,
         device_milli=device_milli,
         lost_ns=lost_ns,
         now_ns=at_ns,
@@ -69,7 +70,7 @@ ONE_OF_EACH = (
     hold(),
     Reservation(workload="w", rooms=(ROOM,), from_ns=MINUTE, until_ns=HOUR),
     back_off(),
-    evicted(),
+    evicted(rules=EvictionRules(order_window_ns=HOUR)),
     DecayedUsage(account=TEAM, amounts_nano=(("gpu", 5),), sampled_ns=0, half_life_ns=HOUR),
     EntryPenalty(account=ANN, workload="w", amounts_nano=(("gpu", 1),), pushed_ns=7),
     RuntimeEstimate(
@@ -321,7 +322,16 @@ def test_what_the_ledger_cannot_count_is_not_evicted(monkeypatch):
 
 
 def test_an_eviction_is_remembered_as_long_as_a_window_reaches_back():
-    rules = EvictionRules(per_workload_window_ns=2 * HOUR, brake_window_ns=HOUR)
+    rules = EvictionRules(
+        per_workload_window_ns=2 * HOUR, brake_window_ns=HOUR, order_window_ns=HOUR
+    )
     known = Ledger([evicted("a", rules=rules)])
     assert known.expired(2 * HOUR - 1) == ()
     assert len(known.expired(2 * HOUR)) == 1
+
+
+def test_who_gave_way_to_whom_is_remembered_for_a_window():
+    rules = EvictionRules(order_window_ns=HOUR)
+    known = Ledger([evicted("a", by="b"), evicted("a", 1, by="c"), evicted("b", 1, by="c")])
+    assert gave_way(known, HOUR - 1, rules) == {"a": {"b", "c"}, "b": {"c"}}
+    assert gave_way(known, HOUR, rules) == {"a": {"c"}, "b": {"c"}}

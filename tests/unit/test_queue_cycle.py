@@ -17,6 +17,7 @@ from gpuyard.scheduling import presets, queue_cycle
 from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.ledger import Ledger
+from gpuyard.scheduling.ledger.evictions import eviction
 from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import Queues
@@ -289,6 +290,70 @@ def test_who_was_evicted_a_moment_ago_is_spared():
     assert (plan.evicts, plan.waits["t/high"].requeue) == ((), "PreemptionNoCandidates")
     yard.waiting.wake("main")
     assert len(yard.run(now_ns=NOW + 1000).evicts) == 1
+
+
+def test_another_leaves_in_the_place_of_who_was_evicted_a_moment_ago():
+    rules = QueuePreemption(within_cluster_queue="LowerPriority")
+    yard = Yard(
+        queue(group(h100=4), preemption=rules),
+        policy=QueuePolicy(rounds_per_cycle=9, evictions=LIMITED),
+    )
+    yard.submit("older", pods(2), at=0)
+    yard.run(now_ns=0)
+    yard.submit("newer", pods(2), at=1)
+    yard.run(now_ns=1)
+    yard.submit("high", pods(2), priority=5)
+    assert [each.victim for each in yard.run(now_ns=2).evicts] == ["t/newer"]
+    yard.queues.remove("t/newer")
+    yard.waiting.delete("t/high")
+    yard.submit("newer", pods(2), at=1)
+    assert started(yard.run(now_ns=3)) == ["t/newer"]
+    yard.submit("higher", pods(2), priority=9)
+    assert [each.victim for each in yard.run(now_ns=4).evicts] == ["t/older"]
+
+
+def test_nobody_evicts_for_whom_it_was_evicted():
+    """Priorities change in the meantime; without the memory the two would take turns."""
+    rules = QueuePreemption(within_cluster_queue="LowerPriority")
+    limits = msgspec.structs.replace(LIMITED, order_window_ns=5000)
+    yard = Yard(queue(group(h100=4), preemption=rules), policy=QueuePolicy(evictions=limits))
+    yard.submit("first", pods(4))
+    yard.run()
+    yard.submit("second", pods(4), priority=5)
+    yard.run()
+    yard.queues.remove("t/first")
+    assert started(yard.run()) == ["t/second"]
+    yard.submit("first", pods(4), priority=9)
+    plan = yard.run(now_ns=NOW + 4999)
+    assert (plan.evicts, plan.waits["t/first"].outcome) == ((), "waiting")
+    yard.waiting.wake("main")
+    assert [each.victim for each in yard.run(now_ns=NOW + 5000).evicts] == ["t/second"]
+
+
+def test_a_circle_that_closes_within_one_round_stays_open():
+    """P made way for r and q for v; now q would take r's place and p that of v."""
+    limits = msgspec.structs.replace(LIMITED, order_window_ns=5000)
+    rules = QueuePreemption(within_cluster_queue="LowerPriority")
+    yard = Yard(
+        queue(group(h100=4), name="a", preemption=rules),
+        queue(group(h100=4), name="b", preemption=rules),
+        policy=QueuePolicy(evictions=limits),
+    )
+    yard.submit("r", pods(4), to="a")
+    yard.submit("v", pods(4), to="b")
+    yard.run(now_ns=0)
+    made_way = (("t/p", "t/r"), ("t/q", "t/v"))
+    yard.ledger = Ledger(
+        eviction(victim, made_way_for=by, device_milli=0, lost_ns=0, now_ns=0, rules=limits)
+        for victim, by in made_way
+    )
+    yard.submit("q", pods(4), to="a", priority=5)
+    yard.submit("p", pods(4), to="b", priority=5)
+    plan = yard.run(now_ns=1)
+    assert len(plan.evicts) == 1
+    told = {each.workload for each in plan.evicts}
+    (other,) = {"t/p", "t/q"} - told
+    assert "evictions of whom it made way for: 1 more, 0 left" in plan.waits[other].message
 
 
 @pytest.mark.parametrize(("limit", "evicted"), [(3999, 0), (4000, 1)])

@@ -126,12 +126,13 @@ class BackOff(Entry, frozen=True, kw_only=True):
 
 
 class Eviction(Entry, frozen=True, kw_only=True):
-    """`workload` was evicted at `at_ns`; it counts against the limits until `counts_until_ns`.
+    """`workload` was evicted at `at_ns` for `made_way_for`; it counts until `counts_until_ns`.
 
     It gave up `device_milli` thousandths of devices, and on each the work of `lost_ns`.
     """
 
     workload: str
+    made_way_for: str
     at_ns: int
     device_milli: int
     lost_ns: int
@@ -298,7 +299,8 @@ KINDS: Mapping[type[LedgerEntry], EntryKind] = {
         home="ConfigMap gpuyard-ledger, key evictions",
         limit=16_384,
         at_limit="refused",
-        lost="A workload may be evicted a second time in its window, and the brake starts at 0.",
+        lost="A workload may be evicted a second time in its window, also by whom it evicted, "
+        "and the brake starts at 0.",
     ),
     DecayedUsage: EntryKind(
         home="status.fairSharing.admissionFairSharingStatus of the LocalQueue; "
@@ -332,10 +334,13 @@ class EvictionRules(msgspec.Struct, frozen=True, kw_only=True):
     """How often one workload may be evicted, and how much all of them in an hour or so.
 
     The brake bounds devices taken away and device time lost with them; `None` does not bound.
+    For `order_window_ns` nobody evicts for whom it was evicted, nor for whom that one was: so
+    evictions within that time run in no circle, whatever the rules that chose them.
     """
 
     per_workload_max: int = 1
     per_workload_window_ns: int = 3600 * 10**9
+    order_window_ns: int = 24 * 3600 * 10**9
     brake_window_ns: int = 3600 * 10**9
     brake_device_milli_max: int | None = None
     brake_lost_device_milli_ns_max: int | None = None

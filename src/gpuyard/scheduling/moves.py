@@ -77,7 +77,9 @@ def find(
     snapshot, queues = placer.snapshot, nominator.queues
     trial = _Trial(nominator, placer, head, keeps_domains=keeps_domains)
     running = [
-        each for each in _running(queues, snapshot, now_ns) if is_small(snapshot, each, rules)
+        each
+        for each in _running(queues, snapshot, gang.key, now_ns)
+        if is_small(snapshot, each, rules)
     ]
     for name in queues.flavors_of(head.queue):
         there = Gang(key=gang.key, pods=tuple(_in_flavor(pods, queues.flavors[name])))
@@ -154,13 +156,16 @@ def _in_flavor(
         yield pod, in_flavors(template, [flavor]) if template.request.devices else template
 
 
-def _running(queues: Queues, snapshot: Snapshot, now_ns: int) -> Iterator[Running]:
+def _running(queues: Queues, snapshot: Snapshot, mover_for: str, now_ns: int) -> Iterator[Running]:
     """Yield who could move: not who leaves already, seeks another place, or is spared."""
+    off_limits = queues.not_evicted_by(mover_for)
     pods: dict[str, list[str]] = {}
     for pod, booking in snapshot.bookings.items():
         pods.setdefault(booking.assignment.group, []).append(pod)
     for key, admitted in queues.admitted.items():
-        if admitted.evicted or admitted.unhealthy_nodes or key in queues.spared:
+        if admitted.evicted or admitted.unhealthy_nodes:
+            continue
+        if key in queues.spared or key in off_limits:
             continue
         if key in pods:
             lost_ns = queues.losses.get(key, NOTHING_LOST).time_ns

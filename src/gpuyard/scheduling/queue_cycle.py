@@ -23,7 +23,6 @@ The state afterwards holds the plan as if it were written. What becomes of it wh
 follows with `commitments`.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -147,14 +146,8 @@ class _Pass:
                 self._note(Forgotten(hold))
         rules = self.policy.evictions
         if rules is not None:
-            counts = Counter(
-                each.workload
-                for each in self.ledger.of(Eviction).values()
-                if self.now_ns - each.at_ns < rules.per_workload_window_ns
-            )
-            self.queues.spared = frozenset(
-                key for key, count in counts.items() if count >= rules.per_workload_max
-            )
+            self.queues.spared = evictions.evicted_often(self.ledger, self.now_ns, rules)
+            self.queues.gave_way = evictions.gave_way(self.ledger, self.now_ns, rules)
 
     def _note(self, change: LedgerChange) -> None:
         self.ledger = self.ledger.after([change])
@@ -213,10 +206,12 @@ class _Pass:
         return caps.first_exceeded(self.policy.caps, in_use, asked, self.now_ns)
 
     def _fits_now(self, verdict: Verdict, admission: Admission) -> bool:
-        """Tell whether nobody has to leave first: a round counts its victims as gone already."""
-        key = verdict.workload.key
-        replaced = {key, verdict.replaced} & self.queues.admitted.keys()
-        with self.queues.without_hold(key), self.queues.without_usage(replaced):
+        """Tell whether nobody has to leave first: a round counts its victims as gone already.
+
+        What is held for others it did respect, and much of that is still their victims'.
+        """
+        replaced = {verdict.workload.key, verdict.replaced} & self.queues.admitted.keys()
+        with self.queues.without_holds(), self.queues.without_usage(replaced):
             return self.queues.fits(admission.cluster_queue, admission.usage()) == "fits"
 
     def _land(self, verdict: Verdict, admission: Admission) -> Landed | None:
@@ -247,19 +242,20 @@ class _Pass:
         if verdict.outcome != "preempting" or verdict.assignment is None:
             return verdict
         told = [each for each in verdict.targets if not self.queues.admitted[each.workload].evicted]
-        asked = [self._eviction(each.workload) for each in told]
+        asked = [self._eviction(each.workload, key) for each in told]
         limit = self._limit(asked)
         if limit is not None:
             return overruled.without_evictions(verdict, limit)
         for target, eviction in zip(told, asked, strict=True):
-            self._evict(verdict, eviction, target.reason)
+            self._evict(eviction, target.reason)
         rooms = _rooms(verdict.workload, verdict.assignment.pod_sets)
         self._hold(key, Held(verdict.queue, verdict.assignment.usage), rooms)
         return verdict
 
-    def _eviction(self, key: str) -> Eviction:
+    def _eviction(self, key: str, made_way_for: str) -> Eviction:
         return evictions.eviction(
             key,
+            made_way_for=made_way_for,
             device_milli=_device_milli(self.queues.admitted[key].workload),
             lost_ns=self.queues.losses.get(key, NOTHING_LOST).time_ns,
             now_ns=self.now_ns,
@@ -267,18 +263,22 @@ class _Pass:
         )
 
     def _limit(self, asked: list[Eviction]) -> Constraint | None:
+        """Return what forbids evictions; those of this round may have closed a circle by now."""
         if self.policy.evictions is None:
             return None
+        for each in asked:
+            if each.workload in self.queues.not_evicted_by(each.made_way_for):
+                return evictions.in_a_circle(each)
         return evictions.binding_limit(self.ledger, asked, self.policy.evictions)
 
-    def _evict(self, verdict: Verdict, eviction: Eviction, reason: str) -> None:
-        held = self.queues.remove(eviction.workload)
+    def _evict(self, eviction: Eviction, reason: str) -> None:
+        victim, made_way_for = eviction.workload, eviction.made_way_for
+        held = self.queues.remove(victim)
         self.queues.admit(msgspec.structs.replace(held, evicted=True))
-        self.evicts.append(
-            Evict(victim=eviction.workload, workload=verdict.workload.key, reason=reason)
-        )
+        self.evicts.append(Evict(victim=victim, workload=made_way_for, reason=reason))
         if self.policy.evictions is not None:
             self._note(Recorded(eviction))
+            self.queues.gave_way.setdefault(victim, set()).add(made_way_for)
 
     # -- who moves
 
@@ -316,16 +316,17 @@ class _Pass:
 
     def _may_move(self, workload: Workload, found: Moves) -> bool:
         """Tell whether limits and the ledger allow moves."""
+        asked = [self._eviction(each.workload, workload.key) for each in found.moved]
         return (
             self.ledger.room(Hold) > len(found.moved)
-            and self._limit([self._eviction(each.workload) for each in found.moved]) is None
+            and self._limit(asked) is None
             and self._exceeded_cap(workload, found.admission) is None
         )
 
     def _make_way(self, verdict: Verdict, found: Moves) -> Verdict:
         """Tell the movers to go, and keep for everybody what he will have."""
         for mover in found.moved:
-            self._evict(verdict, self._eviction(mover.workload), MOVES)
+            self._evict(self._eviction(mover.workload, verdict.workload.key), MOVES)
             workload = self.queues.admitted[mover.workload].workload
             self._hold_admission(workload, mover.admission)
         self._hold_admission(verdict.workload, found.admission)

@@ -16,7 +16,7 @@ pkg/cache/scheduler/snapshot.go, clusterqueue_snapshot.go (Fits, AddUsage, Remov
 clusterqueue.go (inactiveReason).
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Set as AbstractSet
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
@@ -99,6 +99,7 @@ class Queues:
         self.holders: dict[str, dict[str, Admitted]] = {name: {} for name in self.specs}
         self.losses: Mapping[str, Loss] = {}  # of the admitted, where anybody knows
         self.spared: Container[str] = ()  # of the admitted, whom nobody may evict now
+        self.gave_way: dict[str, set[str]] = {}  # for whom a workload was evicted
         self.holds: dict[str, Held] = {}  # what is kept for a workload until it starts
         self.displaced: dict[str, Admitted] = {}  # of the admitted, who seeks another place
 
@@ -123,6 +124,16 @@ class Queues:
         self.release(queue, admitted.admission.usage())
         return admitted
 
+    def not_evicted_by(self, key: str) -> AbstractSet[str]:
+        """Return whom `key` may not evict: for whom it was evicted, and for whom those were."""
+        found: set[str] = set()
+        left = [key] if key in self.gave_way else []
+        while left:
+            more = self.gave_way.get(left.pop(), set()) - found
+            found |= more
+            left += more
+        return found
+
     def hold(self, key: str, held: Held) -> None:
         """Keep `held` for a workload: to all others it is used. It replaces an earlier hold."""
         self.drop_hold(key)
@@ -139,11 +150,24 @@ class Queues:
     @contextmanager
     def without_hold(self, key: str) -> Iterator[None]:
         """Let a workload see what is kept for it as free, for as long as the block lasts."""
-        held = self.drop_hold(key)
+        with self._without_holds([key] if key in self.holds else []):
+            yield
+
+    @contextmanager
+    def without_holds(self) -> Iterator[None]:
+        """Count only what is held by who has it, for as long as the block lasts."""
+        with self._without_holds(list(self.holds)):
+            yield
+
+    @contextmanager
+    def _without_holds(self, keys: Iterable[str]) -> Iterator[None]:
+        dropped = [(key, self.holds.pop(key)) for key in keys]
+        for _, held in dropped:
+            self.release(*held)
         try:
             yield
         finally:
-            if held is not None:
+            for key, held in dropped:
                 self.hold(key, held)
 
     @contextmanager

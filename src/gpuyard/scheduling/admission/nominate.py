@@ -67,12 +67,6 @@ class Nominator:
         found = self._with_fewer_pods(head, nominated)
         return self._with_reserved_places(head, nominated, found)
 
-    def waited_ns(self, workload: Workload) -> int | None:
-        """Return how long a workload has waited; `None` where nobody counts."""
-        if self.now_ns is None:
-            return None
-        return self.now_ns - queued_ns(workload, self.rules.turns)
-
     # -- how many pods
 
     def _with_fewer_pods(self, head: Head, nominated: Nominated | None) -> Nomination:
@@ -208,17 +202,13 @@ class Nominator:
 
     def _may_preempt(self, workload: Workload) -> bool:
         """Tell whether `workload` may evict anybody by now, be it only who loses little."""
-        is_patient = not self.rules.preempt_when_waited_pct and self._is_early(workload)
-        return self.may_evict and not is_patient
-
-    def _is_early(self, workload: Workload) -> bool:
-        waited_ns = self.waited_ns(workload)
-        return waited_ns is not None and waited_ns < self.rules.preempt_after_ns
+        is_early = self._waited_too_short_ns(workload) is not None
+        return self.may_evict and (not is_early or self.rules.preempt_when_waited_pct > 0)
 
     def _has_waited_for(self, workload: Workload, victims: Iterable[Target]) -> bool:
         """Tell whether `workload` has waited long enough for what `victims` lose."""
-        waited_ns = self.waited_ns(workload)
-        if waited_ns is None or waited_ns >= self.rules.preempt_after_ns:
+        waited_ns = self._waited_too_short_ns(workload)
+        if waited_ns is None:
             return True
         lost_ns = sum(
             self.queues.losses.get(victim.workload, NOTHING_LOST).device_ns for victim in victims
@@ -226,6 +216,13 @@ class Nominator:
         devices_milli = max(workload.device_milli, WHOLE_DEVICE_MILLI)
         waited_device_ns = waited_ns * devices_milli // WHOLE_DEVICE_MILLI
         return 100 * lost_ns <= self.rules.preempt_when_waited_pct * waited_device_ns
+
+    def _waited_too_short_ns(self, workload: Workload) -> int | None:
+        """Return how long a workload has waited that may not evict everybody yet, else `None`."""
+        if self.now_ns is None:
+            return None
+        waited_ns = self.now_ns - queued_ns(workload, self.rules.turns)
+        return waited_ns if waited_ns < self.rules.preempt_after_ns else None
 
     # -- places
 

@@ -3,13 +3,15 @@
 A workload that is evicted twice in a row did nothing but start. And a cycle that evicts, starts,
 and evicts again is worse than one that does nothing, whatever each single step was worth. So each
 eviction is remembered for as long as a window reaches back to it, and the next one is asked about
-first: `binding_limit` names the limit that says no.
+first: `binding_limit` names the limit that says no. Nor does anybody evict for whom it was evicted,
+directly or by others in between (`gave_way`).
 
 The brake counts devices (thousandths, as requests do) and the device time that was thrown away,
 over all workloads. A ledger that has no room for one more eviction says no as well: it could not
 count it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gpuyard.model.ledger import Eviction, EvictionRules
@@ -18,17 +20,39 @@ from gpuyard.scheduling.ledger import Ledger
 
 
 def eviction(
-    workload: str, *, device_milli: int, lost_ns: int, now_ns: int, rules: EvictionRules
+    workload: str,
+    *,
+    made_way_for: str,
+    device_milli: int,
+    lost_ns: int,
+    now_ns: int,
+    rules: EvictionRules,
 ) -> Eviction:
     """Return the entry for an eviction now."""
-    window_ns = max(rules.per_workload_window_ns, rules.brake_window_ns)
+    window_ns = max(rules.per_workload_window_ns, rules.brake_window_ns, rules.order_window_ns)
     return Eviction(
         workload=workload,
+        made_way_for=made_way_for,
         at_ns=now_ns,
         device_milli=device_milli,
         lost_ns=lost_ns,
         counts_until_ns=now_ns + window_ns,
     )
+
+
+def evicted_often(ledger: Ledger, now_ns: int, rules: EvictionRules) -> frozenset[str]:
+    """Return who may not be evicted again yet."""
+    lately = _within(ledger.of(Eviction).values(), now_ns, rules.per_workload_window_ns)
+    counts = Counter(each.workload for each in lately)
+    return frozenset(key for key, count in counts.items() if count >= rules.per_workload_max)
+
+
+def gave_way(ledger: Ledger, now_ns: int, rules: EvictionRules) -> dict[str, set[str]]:
+    """Return for whom each workload was evicted, as far as that is remembered."""
+    found: dict[str, set[str]] = {}
+    for each in _within(ledger.of(Eviction).values(), now_ns, rules.order_window_ns):
+        found.setdefault(each.workload, set()).add(each.made_way_for)
+    return found
 
 
 def binding_limit(
@@ -63,6 +87,11 @@ def binding_limit(
         sum(each.device_milli * each.lost_ns for each in past),
         rules.brake_lost_device_milli_ns_max,
     )
+
+
+def in_a_circle(asked: Eviction) -> Constraint:
+    """Return what forbids the eviction of somebody for whom the workload itself made way."""
+    return _over("evictions of whom it made way for", 1, 0, asked.workload)
 
 
 def _within(entries: Iterable[Eviction], now_ns: int, window_ns: int) -> list[Eviction]:

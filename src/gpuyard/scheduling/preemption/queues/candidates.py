@@ -1,7 +1,8 @@
 """Who could go, in the order in which they are taken.
 
-A *candidate* holds some of what is contested, the policy of the preemptor's queue lets it go, and
-its owner did not forbid it.
+A *candidate* holds some of what is contested, and the policy of the preemptor's queue lets it go.
+Its owner did not forbid that, it did not have to go a moment ago, and the preemptor was not evicted
+for it.
 Order, the first that tells two apart:
 
 1. who was told to go already;
@@ -92,12 +93,14 @@ def in_queue(
     if policy == "Never":
         return []
     spares_nobody = policy == "Any"
+    off_limits = queues.not_evicted_by(demand.workload.key)
     return [
         Candidate(
             _rank(admitted, rules, _lost(admitted, queues.losses, order), is_own=is_own), admitted
         )
-        for admitted in queues.holders[queue].values()
+        for key, admitted in queues.holders[queue].items()
         if admitted.workload.preemptible
+        and (admitted.evicted or not (key in queues.spared or key in off_limits))
         and holds(admitted.admission, demand.contested)
         and (spares_nobody or may_preempt(policy, demand.workload, admitted.workload, rules))
     ]

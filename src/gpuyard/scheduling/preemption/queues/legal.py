@@ -25,8 +25,9 @@ smaller workloads of its queue, if any of them alone would borrow less.
 Neither is Kueue's. The first is its issue 14543 (open at v0.19.2). Cycles of three and more, over
 several cohorts and resources too, come up in one of a thousand small random worlds with Kueue's
 rules. With both knobs none came up in 400,000 worlds with one resource, and 11 in as many with two:
-there a victim may borrow a little of one resource and own what it gives up of the other. So what
-bounds evictions in the end is still the ledger.
+there a victim may borrow a little of one resource and own what it gives up of the other. What makes
+circles impossible is the memory of the ledger: nobody evicts for whom it was evicted
+(`ledger.evictions`).
 """
 
 from collections.abc import Iterable, Sequence

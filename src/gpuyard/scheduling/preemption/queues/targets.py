@@ -102,7 +102,7 @@ class _Search(Generic[Each]):
     def victims(
         self, below: int | None = None, spared: AbstractSet[str] = frozenset()
     ) -> tuple[Target, ...]:
-        """Return legal victims of a priority `below` that, none of them spared."""
+        """Return legal victims with a priority smaller than `below`, none of them `spared`."""
         for _ in range(ROUNDS_MAX):
             offered = self.collected
             if spared or below is not None:
