@@ -1,0 +1,211 @@
+"""One run: documents go in, findings come out.
+
+The order of work keeps it quick: every object is shown only to the rules that ask for its kind,
+views of pods are built once and shared by all rules, and a workload without a GPU is passed over
+before a single rule sees it.
+
+A rule that stops with an error is a defect of ours, not of the person who runs it: its findings are
+lost, `LINT-RULE-FAILED` says so with the object, and every other rule still answers.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from gpuyard.dialects.documents import Document, Position, Problem
+from gpuyard.lint import catalogue, suppress
+from gpuyard.lint.config import Settings
+from gpuyard.lint.rule import Edit, Finding, Hit, Rule, Severity, place_order
+from gpuyard.lint.rules.texts import reading
+from gpuyard.lint.texts import Text, read_texts
+from gpuyard.lint.values import values_in
+from gpuyard.lint.world import Entry, Origin, World
+
+MESSAGE_CHARS_MAX = 600  # a name in a manifest may be of any length
+FAILED = "LINT-RULE-FAILED"
+
+
+class Located(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding with what a report does not show: the object it is in, and what would mend it."""
+
+    finding: Finding
+    entry: Entry | None = None
+    edits: tuple[Edit, ...] = ()
+
+
+class Outcome(NamedTuple):
+    """What a run found, sorted by place, and how much was accepted by annotation or comment."""
+
+    found: Sequence[Located]
+    suppressed: int
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The findings alone."""
+        return [one.finding for one in self.found]
+
+
+class Seen(NamedTuple):
+    """Something that a rule found in an object, before it is known where that is in a file."""
+
+    rule: Rule
+    entry: Entry
+    hit: Hit
+
+
+def check(texts: Iterable[Text], settings: Settings | None = None) -> list[Finding]:
+    """Return what is found in `texts`, sorted by place."""
+    given = read_texts(texts)
+    return examine(given.documents, given.problems, settings=settings).findings
+
+
+def examine(
+    documents: Iterable[Document],
+    problems: Iterable[Problem] = (),
+    *,
+    settings: Settings | None = None,
+    origin: Origin = "documents",
+    listed: Iterable[str] = (),
+) -> Outcome:
+    """Show all objects to all rules.
+
+    `problems` are the texts, or parts of them, that could not be read. `listed` are kinds that were
+    asked for, of which `documents` therefore holds all.
+    """
+    chosen = settings or Settings()
+    world = World(documents, origin=origin, listed=listed)
+    active = _Active(world, chosen)
+    found: list[Located] = []
+    suppressed = 0
+    by_entry: dict[int, list[Seen]] = defaultdict(list)
+    for seen in active.seen():
+        by_entry[id(seen.entry)].append(seen)
+    for entry in world.entries:
+        kept, hidden = _kept(entry, by_entry.get(id(entry), []), chosen)
+        found += kept
+        suppressed += hidden
+    found += _unreadable(problems, chosen)
+    found.sort(key=lambda one: place_order(one.finding))
+    return Outcome(found, suppressed)
+
+
+class _Active:
+    """The rules that have a say in this run, by what they are shown."""
+
+    def __init__(self, world: World, settings: Settings) -> None:
+        self.world = world
+        self.pod: list[Rule] = []
+        self.workload: list[Rule] = []
+        self.values: list[Rule] = []
+        self.whole: list[Rule] = []
+        self.by_kind: dict[str, list[Rule]] = defaultdict(list)
+        for rule in catalogue.rules(for_cluster=world.knows("Node")):
+            if settings.severity(rule) is None or not all(map(world.knows, rule.reads)):
+                continue
+            if rule.scope == "object":
+                for kind in rule.kinds:
+                    self.by_kind[kind].append(rule)
+            elif rule.scope != "text":
+                name = "whole" if rule.scope == "world" else rule.scope
+                getattr(self, name).append(rule)
+
+    def seen(self) -> Iterator[Seen]:
+        """Show everything to everyone who asked for it."""
+        for entry in self.world.entries:
+            for rule in self.by_kind.get(entry.kind, ()):
+                yield from self._ask(rule, entry, entry)
+            if entry.workload is not None:
+                yield from self._of_workload(entry)
+            for values in values_in(entry):
+                for rule in self.values:
+                    yield from self._ask(rule, values, entry)
+        for rule in self.whole:
+            yield from self._ask(rule, self.world, None)
+
+    def _of_workload(self, entry: Entry) -> Iterator[Seen]:
+        workload = entry.workload
+        assert workload is not None
+        for rule in self.workload:
+            if workload.asks_gpus or not rule.gpu_only:
+                yield from self._ask(rule, workload, entry)
+        for pod in workload.pods:
+            for rule in self.pod:
+                if pod.asks_gpus or not rule.gpu_only:
+                    yield from self._ask(rule, pod, entry)
+
+    def _ask(self, rule: Rule, subject: object, entry: Entry | None) -> list[Seen]:
+        try:
+            hits = rule.check(subject, self.world)
+            return [Seen(rule, on, hit) for hit in hits if (on := hit.on or entry)]
+        except Exception as error:  # noqa: BLE001 — see the module's head
+            return [_failed(rule, entry or self.world.entries[0], error)]
+
+
+def _kept(entry: Entry, seen: list[Seen], settings: Settings) -> tuple[list[Located], int]:
+    """Return what stays of what was found in one object, and how much was accepted by somebody."""
+    accepted, wrong = suppress.annotated(entry)
+    seen += [Seen(catalogue.rule(name), entry, hit) for name, hit in wrong]
+    kept, hidden = [], 0
+    for one in seen:
+        severity = settings.severity(one.rule)
+        if severity is None:
+            continue
+        position = entry.document.position(one.hit.path, of=one.hit.of)
+        is_accepted = suppress.accepts(accepted, one.rule.id, one.hit.path)
+        if is_accepted and one.rule.scope != "text":
+            hidden += 1
+        else:
+            finding = _finding(one, position, severity)
+            kept.append(Located(finding=finding, entry=entry, edits=one.hit.edits))
+    return kept, hidden
+
+
+def _unreadable(problems: Iterable[Problem], settings: Settings) -> Iterator[Located]:
+    """Return a finding for each text, or part of one, that could not be read."""
+    for problem in problems:
+        rule = catalogue.rule(reading.RULE_OF_CODE.get(problem.code, reading.SYNTAX))
+        severity = settings.severity(rule)
+        if severity is not None:
+            yield Located(
+                finding=Finding(
+                    rule=rule.id,
+                    severity=severity,
+                    file=problem.source,
+                    line=problem.position.line,
+                    column=problem.position.column,
+                    object="",
+                    message=printable(problem.message),
+                    remedy=rule.remedy,
+                )
+            )
+
+
+def _finding(one: Seen, position: Position, severity: Severity) -> Finding:
+    return Finding(
+        rule=one.rule.id,
+        severity=severity,
+        file=one.entry.document.source,
+        line=position.line,
+        column=position.column,
+        object=printable(one.entry.title),
+        message=printable(one.hit.message),
+        remedy=printable(one.hit.remedy or one.rule.remedy),
+    )
+
+
+def _failed(rule: Rule, entry: Entry, error: Exception) -> Seen:
+    sentence = f"{rule.id} stopped with {type(error).__name__}: {error}"
+    return Seen(catalogue.rule(FAILED), entry, Hit((), sentence))
+
+
+def printable(text: str) -> str:
+    """Return `text` fit for a terminal: bounded, on one line, without control characters.
+
+    Names come from the manifests of strangers; an escape code in one must not move a cursor.
+    """
+    cut = text if len(text) <= MESSAGE_CHARS_MAX else f"{text[: MESSAGE_CHARS_MAX - 1]}…"
+    if cut.isprintable():
+        return cut
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in cut)
