@@ -70,7 +70,7 @@ def _results(findings: Sequence[Finding], indices: Mapping[str, int]) -> list[di
 def _result(finding: Finding, rule_index: int, fingerprint: str) -> dict[str, Any]:
     place: dict[str, Any] = {
         "physicalLocation": {
-            "artifactLocation": {"uri": quote(finding.file), "uriBaseId": "%SRCROOT%"},
+            "artifactLocation": _artifact(finding.file),
             "region": {
                 "startLine": finding.line,
                 "startColumn": finding.column,
@@ -89,6 +89,13 @@ def _result(finding: Finding, rule_index: int, fingerprint: str) -> dict[str, An
         "locations": [place],
         "partialFingerprints": {"primaryLocationLineHash": fingerprint},
     }
+
+
+def _artifact(file: str) -> dict[str, str]:
+    """Return where a file is: below the root of the checkout, or anywhere on this machine."""
+    if file.startswith("/"):
+        return {"uri": f"file://{quote(file)}"}
+    return {"uri": quote(file), "uriBaseId": "%SRCROOT%"}
 
 
 def _fingerprint(key: tuple[str, str, str], occurrence: int) -> str:

@@ -23,10 +23,9 @@ def render(report: Report) -> str:
     lines: list[str] = []
     for file, findings in by_file(report.findings):
         lines += [_styled(file, "1", report), *_paragraphs(findings, report), ""]
-    lines.append(_styled(f"{totals(report)}.", "1", report))
+    lines += [_styled(one, "1", report) for one in _wrapped(f"{totals(report)}.", report.columns)]
     if report.findings:
-        example = report.findings[0].rule
-        lines.append(f"Why and what to do: gpuyard explain {example}")
+        lines += _wrapped(f"More: gpuyard explain {report.findings[0].rule}", report.columns)
     return "\n".join(lines) + "\n"
 
 
@@ -53,9 +52,9 @@ def _paragraphs(findings: list[Finding], report: Report) -> list[str]:
         else:
             indent = _INDENT * 2
             lines.append(shown_head.rstrip())
-            rest = _wrapped(text, max(report.columns - len(indent), 1))
+            rest = _wrapped(text, report.columns - len(indent))
         lines += [indent + one for one in rest]
-        remedy = _wrapped(f"→ {finding.remedy}", max(report.columns - len(indent), 1))
+        remedy = _wrapped(f"→ {finding.remedy}", report.columns - len(indent))
         lines += [indent + one for one in remedy]
     return lines
 
@@ -67,8 +66,8 @@ def _message(finding: Finding) -> str:
 def _wrapped(text: str, columns: int) -> list[str]:
     return textwrap.wrap(
         text,
-        columns,
-        subsequent_indent="  " if text.startswith("→") and columns > len("→ x") else "",
+        max(columns, len("→ x")),
+        subsequent_indent="  " if text.startswith("→") else "",
         break_on_hyphens=False,
         break_long_words=False,  # a name is never cut, however narrow the terminal
     ) or [""]

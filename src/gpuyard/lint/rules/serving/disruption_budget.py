@@ -36,9 +36,7 @@ def check(workload: Workload, world: World) -> Iterator[Hit]:
 
 
 def _of(budgets: int) -> str:
-    return (
-        f"none of {count(budgets, 'PodDisruptionBudget')}" if budgets else "no PodDisruptionBudget"
-    )
+    return f"none of {budgets} PodDisruptionBudgets" if budgets > 1 else "no PodDisruptionBudget"
 
 
 RULES = (
