@@ -44,6 +44,9 @@ def _in_piece(piece: YamlPiece) -> list[Suppression]:
             position=piece.position(match.start()),
             rules=tuple(rule for rule in re.split(r"[\s,]+", match["rules"]) if rule),
             reason=(match["reason"] or "").strip(),
+            is_alone=not piece.text[
+                piece.text.rfind("\n", 0, match.start()) + 1 : match.start()
+            ].strip(),
         )
         for match in _COMMENT.finditer(piece.text)
         if not is_text(match.start())

@@ -61,3 +61,5 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
     """As written; empty where none is named."""
     reason: str
     """"" where none is given."""
+    is_alone: bool = False
+    """It has its line to itself, and so speaks of the line below."""

@@ -21,7 +21,6 @@ DEFAULT_LIMITS = Limits()
 _LISTS_MAX = 8  # lists in lists
 _BEGINS_AS_JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\"\[{\]])")
 _BROKEN_BY_TEMPLATES = frozenset({"syntax", "key"})
-_REMEDY = "render it first: helm template CHART | gpuyard lint -"
 
 
 class Read(NamedTuple):
@@ -124,7 +123,7 @@ class _Reading:
     def template(self, piece: YamlPiece, mark: int, shown: str) -> None:
         """Say once for each file that it is a template."""
         if not any(problem.code == "template" for problem in self.problems):
-            message = f"{shown} is filled in by a template engine; {_REMEDY}"
+            message = f"{shown} is filled in by a template engine"
             self.problem("template", piece.position(mark), message)
 
     # --- Documents and problems -----------------------------------------------------------------
