@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from gpuyard.dialects.documents import Document, Position, Problem
+from gpuyard.dialects.workloads import Workload
 from gpuyard.lint import catalogue, suppress
 from gpuyard.lint.config import Settings
 from gpuyard.lint.rule import Edit, Finding, Hit, Rule, Severity, place_order
@@ -66,24 +67,30 @@ def examine(
     problems: Iterable[Problem] = (),
     *,
     settings: Settings | None = None,
+    background: Iterable[Document] = (),
     origin: Origin = "documents",
     listed: Iterable[str] = (),
 ) -> Outcome:
-    """Show all objects to all rules.
+    """Show `documents` to all rules.
 
-    `problems` are the texts, or parts of them, that could not be read. `listed` are kinds that were
-    asked for, of which `documents` therefore holds all.
+    `problems` are the texts, or parts of them, that could not be read. `background`, `origin` and
+    `listed` tell what else there is, see `World`; nothing is reported of the background.
     """
     chosen = settings or Settings()
-    world = World(documents, origin=origin, listed=listed)
+    world = World(documents, background=background, origin=origin, listed=listed)
     active = _Active(world, chosen)
     found: list[Located] = []
     suppressed = 0
     by_entry: dict[int, list[Seen]] = defaultdict(list)
     for seen in active.seen():
         by_entry[id(seen.entry)].append(seen)
-    for entry in world.entries:
-        kept, hidden = _kept(entry, by_entry.get(id(entry), []), chosen)
+    comments: dict[int, suppress.Comments] = {}  # by file; one comment speaks to all its objects
+    for entry in world.looked_at:
+        of_file = entry.document.suppressions
+        if id(of_file) not in comments:
+            comments[id(of_file)] = suppress.Comments(entry.document)
+            found += _misspelt(comments[id(of_file)], entry.document, chosen)
+        kept, hidden = _kept(entry, by_entry.get(id(entry), []), comments[id(of_file)], chosen)
         found += kept
         suppressed += hidden
     found += _unreadable(problems, chosen)
@@ -113,20 +120,18 @@ class _Active:
 
     def seen(self) -> Iterator[Seen]:
         """Show everything to everyone who asked for it."""
-        for entry in self.world.entries:
+        for entry in self.world.looked_at:
             for rule in self.by_kind.get(entry.kind, ()):
                 yield from self._ask(rule, entry, entry)
-            if entry.workload is not None:
-                yield from self._of_workload(entry)
+            if entry.workload is not None and self.world.owner(entry) is None:
+                yield from self._of_workload(entry.workload, entry)  # or its owner would say it too
             for values in values_in(entry):
                 for rule in self.values:
                     yield from self._ask(rule, values, entry)
         for rule in self.whole:
             yield from self._ask(rule, self.world, None)
 
-    def _of_workload(self, entry: Entry) -> Iterator[Seen]:
-        workload = entry.workload
-        assert workload is not None
+    def _of_workload(self, workload: Workload, entry: Entry) -> Iterator[Seen]:
         for rule in self.workload:
             if workload.asks_gpus or not rule.gpu_only:
                 yield from self._ask(rule, workload, entry)
@@ -140,10 +145,12 @@ class _Active:
             hits = rule.check(subject, self.world)
             return [Seen(rule, on, hit) for hit in hits if (on := hit.on or entry)]
         except Exception as error:  # noqa: BLE001 — see the module's head
-            return [_failed(rule, entry or self.world.entries[0], error)]
+            return [_failed(rule, entry or self.world.looked_at[0], error)]
 
 
-def _kept(entry: Entry, seen: list[Seen], settings: Settings) -> tuple[list[Located], int]:
+def _kept(
+    entry: Entry, seen: list[Seen], comments: suppress.Comments, settings: Settings
+) -> tuple[list[Located], int]:
     """Return what stays of what was found in one object, and how much was accepted by somebody."""
     accepted, wrong = suppress.annotated(entry)
     seen += [Seen(catalogue.rule(name), entry, hit) for name, hit in wrong]
@@ -153,7 +160,9 @@ def _kept(entry: Entry, seen: list[Seen], settings: Settings) -> tuple[list[Loca
         if severity is None:
             continue
         position = entry.document.position(one.hit.path, of=one.hit.of)
-        is_accepted = suppress.accepts(accepted, one.rule.id, one.hit.path)
+        is_accepted = suppress.accepts(accepted, one.rule.id, one.hit.path) or comments.accept(
+            one.rule.id, position.line
+        )
         if is_accepted and one.rule.scope != "text":
             hidden += 1
         else:
@@ -162,24 +171,38 @@ def _kept(entry: Entry, seen: list[Seen], settings: Settings) -> tuple[list[Loca
     return kept, hidden
 
 
+def _misspelt(
+    comments: suppress.Comments, document: Document, settings: Settings
+) -> Iterator[Located]:
+    """Return a finding for each comment of a file that suppresses nothing."""
+    for name, position, sentence in comments.wrong:
+        yield from _in_text(name, document.source, position, sentence, settings)
+
+
 def _unreadable(problems: Iterable[Problem], settings: Settings) -> Iterator[Located]:
     """Return a finding for each text, or part of one, that could not be read."""
-    for problem in problems:
-        rule = catalogue.rule(reading.RULE_OF_CODE.get(problem.code, reading.SYNTAX))
-        severity = settings.severity(rule)
-        if severity is not None:
-            yield Located(
-                finding=Finding(
-                    rule=rule.id,
-                    severity=severity,
-                    file=problem.source,
-                    line=problem.position.line,
-                    column=problem.position.column,
-                    object="",
-                    message=printable(problem.message),
-                    remedy=rule.remedy,
-                )
+    for one in problems:
+        yield from _in_text(reading.rule_of(one), one.source, one.position, one.message, settings)
+
+
+def _in_text(
+    name: str, source: str, position: Position, sentence: str, settings: Settings
+) -> Iterator[Located]:
+    rule = catalogue.rule(name)
+    severity = settings.severity(rule)
+    if severity is not None:
+        yield Located(
+            finding=Finding(
+                rule=name,
+                severity=severity,
+                file=source,
+                line=position.line,
+                column=position.column,
+                object="",
+                message=printable(sentence),
+                remedy=rule.remedy,
             )
+        )
 
 
 def _finding(one: Seen, position: Position, severity: Severity) -> Finding:

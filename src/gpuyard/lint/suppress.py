@@ -14,10 +14,12 @@ comment accepts what is found on its line, or on the next one if it has a line t
 reason, or for a rule that does not exist, nothing is accepted and that is a finding of its own.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 import msgspec
 
+from gpuyard.dialects.documents import Document, Position
 from gpuyard.dialects.plain import Path, mapping
 from gpuyard.lint import catalogue
 from gpuyard.lint.rule import Hit
@@ -53,8 +55,39 @@ def annotated(entry: Entry) -> tuple[list[Accepted], list[tuple[str, Hit]]]:
     return accepted, wrong
 
 
+class Comments:
+    """What the comments of one file accept, by line."""
+
+    def __init__(self, document: Document) -> None:
+        self.wrong: list[tuple[str, Position, str]] = []  # (rule, place, sentence)
+        self._rules: dict[int, set[str]] = defaultdict(set)
+        self._alone: set[int] = set()
+        for line, comment in document.suppressions.items():
+            if comment.is_alone:
+                self._alone.add(line)
+            for rule in comment.rules or ("",):
+                problem = faulty(rule, comment.reason)
+                if problem is None:
+                    self._rules[line].add(rule.upper())
+                else:
+                    self.wrong.append((problem[0], comment.position, problem[1]))
+
+    def accept(self, rule: str, line: int) -> bool:
+        """Say whether a comment on `line`, or alone on the lines right above, is about `rule`."""
+        if rule in self._rules.get(line, ()):
+            return True
+        above = line - 1
+        while above in self._alone:
+            if rule in self._rules.get(above, ()):
+                return True
+            above -= 1
+        return False
+
+
 def faulty(rule: str, reason: object) -> tuple[str, str] | None:
     """Return (rule, sentence) where a suppression lacks a reason or names no rule, else `None`."""
+    if not rule:
+        return UNKNOWN, "nothing is ignored here: no rule is named"
     try:
         catalogue.rule(rule)
     except catalogue.UnknownRuleError as error:

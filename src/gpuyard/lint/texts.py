@@ -11,12 +11,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from gpuyard.dialects.documents import Document, Problem, read
+from gpuyard.dialects.documents import Document, Limits, Problem, read
 
 ABOUT_GPUS = re.compile(
     r"gpu|nvidia|cuda|amd\.com/|habana|google\.com/tpu|neuron|resourceclaim|vllm|sglang|torchrun",
     re.IGNORECASE,
 )
+
+
+BYTES_MAX = Limits().json_size_max  # of one text; whoever reads files need not read more
 
 
 class Text(msgspec.Struct, frozen=True):

@@ -17,7 +17,9 @@ from typing import Literal
 
 from gpuyard.dialects import plain
 from gpuyard.dialects.documents import Document
+from gpuyard.dialects.plain import Path
 from gpuyard.dialects.workloads import ClaimKind, PodView, View, Workload, api_group, workload
+from gpuyard.lint.selecting import Selectors
 
 Origin = Literal["documents", "cluster"]
 
@@ -30,9 +32,9 @@ class Entry(View):
 
     def __init__(self, document: Document) -> None:
         super().__init__(document.value, ())
-        group, kind = api_group(self.text("apiVersion")), self.text("kind")
         self.document = document
-        self.kind = f"{group}/{kind}" if group and kind else kind
+        is_object = document.is_object
+        self.kind = _group_kind(document.api_version, document.kind) if is_object else ""
         self.namespace = self.text("metadata", "namespace")
         self.name = self.text("metadata", "name") or self.text("metadata", "generateName")
         self.workload: Workload | None = None  # the World looks, because claims are elsewhere
@@ -61,19 +63,30 @@ class World:
         self,
         documents: Iterable[Document],
         *,
+        background: Iterable[Document] = (),
         origin: Origin = "documents",
         listed: Iterable[str] = (),
     ) -> None:
-        """Index `documents`; `listed` are kinds of which these are all, even where that is none."""
-        self.entries: Sequence[Entry] = tuple(map(Entry, documents))
+        """Index everything that was given.
+
+        `background` are the objects that `documents` will live beside; of one that is in both,
+        that in `documents` counts. `listed` are kinds of which these are all, even where that is
+        none.
+        """
+        self.looked_at: Sequence[Entry] = tuple(map(Entry, documents))
         self.origin = origin
         self._listed = frozenset(listed)
         self._by_kind: dict[str, list[Entry]] = defaultdict(list)
+        self._by_name: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         self._by_object: dict[int, Entry] = {}
-        for entry in self.entries:
-            self._by_kind[entry.kind].append(entry)
-            self._by_object[id(entry.value)] = entry
-        for entry in self.entries:
+        self._selectors: dict[tuple[str, Path], Selectors] = {}
+        for entry in self.looked_at:
+            self._enter(entry)
+        for document in background:
+            entry = Entry(document)
+            if self.named(entry.kind, entry.name, entry) is None:
+                self._enter(entry)
+        for entry in self._by_object.values():
             if entry.kind:
                 entry.workload = workload(entry.value, claims=partial(self._claim, entry))
 
@@ -91,25 +104,52 @@ class World:
 
     def beside(self, kind: str, entry: Entry) -> list[Entry]:
         """Return the objects of `kind` that can be in the namespace of `entry`."""
-        return [one for one in self.of_kind(kind) if _can_meet(one.namespace, entry.namespace)]
+        return [one for one in self.of_kind(kind) if _can_meet(one, entry)]
 
     def named(self, kind: str, name: str, entry: Entry) -> Entry | None:
-        """Return the object of `kind` and `name` in the namespace of `entry`."""
-        return next((one for one in self.beside(kind, entry) if one.name == name), None)
+        """Return the object of `kind` and `name` in the namespace of `entry`, or in none."""
+        same = self._by_name.get((kind, name), ())
+        return next((one for one in same if _can_meet(one, entry)), None)
 
     def cluster_wide(self, kind: str, name: str) -> Entry | None:
         """Return the object of `kind` and `name` that has no namespace (a Node, a ClusterQueue)."""
-        return next((one for one in self.of_kind(kind) if one.name == name), None)
+        return next(iter(self._by_name.get((kind, name), ())), None)
+
+    def selecting(self, kind: str, path: Path, pod: PodView) -> list[Entry]:
+        """Return the objects of `kind` beside a pod whose selector, at `path`, selects it."""
+        key = (kind, path)
+        if key not in self._selectors:
+            self._selectors[key] = Selectors(self.of_kind(kind), path)
+        near = self.entry(pod)
+        return [one for one in self._selectors[key].selecting(pod.labels) if _can_meet(one, near)]
 
     def entry(self, view: Workload | PodView) -> Entry:
         """Return the object that `view` looks into."""
         of = view.workload if isinstance(view, PodView) else view
         return self._by_object[id(of.value)]
 
+    def owner(self, entry: Entry) -> Entry | None:
+        """Return the object that made `entry` and keeps it in line, if it was given."""
+        for _, one in entry.mappings("metadata", "ownerReferences"):
+            if plain.is_true(one, "controller"):
+                kind = _group_kind(plain.text(one, "apiVersion"), plain.text(one, "kind"))
+                return self.named(kind, plain.text(one, "name"), entry)
+        return None
+
+    def _enter(self, entry: Entry) -> None:
+        self._by_kind[entry.kind].append(entry)
+        self._by_name[entry.kind, entry.name].append(entry)
+        self._by_object[id(entry.value)] = entry
+
     def _claim(self, entry: Entry, kind: ClaimKind, name: str) -> Mapping[str, object] | None:
         found = self.named(f"resource.k8s.io/{kind}", name, entry)
         return None if found is None else found.value
 
 
-def _can_meet(one: str, other: str) -> bool:
-    return one == other or not one or not other
+def _can_meet(one: Entry, other: Entry) -> bool:
+    return one.namespace == other.namespace or not one.namespace or not other.namespace
+
+
+def _group_kind(api_version: str, kind: str) -> str:
+    group = api_group(api_version)
+    return f"{group}/{kind}" if group and kind else kind

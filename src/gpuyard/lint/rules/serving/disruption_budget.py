@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from gpuyard.dialects.workloads import Workload
 from gpuyard.lint.rule import Hit, Rule
-from gpuyard.lint.selecting import selects
 from gpuyard.lint.wording import count
 from gpuyard.lint.world import World
 
@@ -26,12 +25,11 @@ def check(workload: Workload, world: World) -> Iterator[Hit]:
     pod = workload.pods[0]
     if pod.count is None or pod.count < REPLICAS_MIN:
         return
-    budgets = world.beside(BUDGET, world.entry(workload))
-    if not any(selects(one.get("spec", "selector"), pod.labels) for one in budgets):
+    if not world.selecting(BUDGET, ("spec", "selector"), pod):
         yield Hit(
             ("metadata", "name"),
             f"{count(pod.count, 'replica')} with {count(pod.gpus, 'GPU')} each, and "
-            f"{_of(len(budgets))} selects them",
+            f"{_of(len(world.beside(BUDGET, world.entry(workload))))} selects them",
         )
 
 

@@ -4,17 +4,36 @@ These rules look at nothing themselves: the engine reports under their names wha
 documents found (`gpuyard.dialects.documents`) and what went wrong in a rule.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from gpuyard.dialects.documents import Code, Problem
 from gpuyard.lint.rule import Hit, Rule, Severity
 
 SYNTAX = "LINT-SYNTAX"
-RULE_OF_CODE: Final = {
+KEY = "LINT-KEY"
+RULE_OF_CODE: Final[Mapping[Code, str]] = {
+    "syntax": SYNTAX,
+    "encoding": SYNTAX,
+    "binary": SYNTAX,
+    "alias": SYNTAX,
+    "tag": SYNTAX,
+    "number": SYNTAX,
+    "key": SYNTAX,
     "duplicate-key": "LINT-DUPLICATE-KEY",
     "template": "LINT-TEMPLATE",
+    "not-a-mapping": "LINT-NO-OBJECT",
     "too-large": "LINT-TOO-LARGE",
+    "too-deep": "LINT-TOO-LARGE",
+    "too-many": "LINT-TOO-LARGE",
 }
+
+
+def rule_of(problem: Problem) -> str:
+    """Return the rule under whose name a problem is reported."""
+    if problem.code == "key" and problem.is_read:
+        return KEY
+    return RULE_OF_CODE[problem.code]
 
 
 def reported_by_the_engine(_subject: object, _world: object) -> Iterable[Hit]:
@@ -59,8 +78,7 @@ RULES = (
 apiVersion: v1
 kind: Pod
 metadata:
-  name: [trainer
-  labels: {} # <- here
+\tname: trainer # <- here
 """,
         passing="""\
 apiVersion: v1
@@ -94,12 +112,55 @@ metadata:
 """,
     ),
     _rule(
+        KEY,
+        "info",
+        "A key is a text",
+        why="YAML reads a bare yes, on or 8080 as a truth value or a number; JSON has only texts "
+        "as keys. It is read as the text that Kubernetes makes of it, which is seldom what was "
+        "written.",
+        remedy="put the key in quotes",
+        source="sigs.k8s.io/yaml v1.6, convertToJSONableObject",
+        failing="""\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: trainer
+  labels:
+    on: "true" # <- here
+""",
+        passing="""\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: trainer
+  labels:
+    "on": "true"
+""",
+    ),
+    _rule(
+        "LINT-NO-OBJECT",
+        "info",
+        "A document is an object or a mapping of values",
+        why="A list or a bare text is no manifest; nothing in it has been checked.",
+        remedy="leave it out of the check: ignore it in .gpuyard.yaml, or name other files",
+        source="k8s.io/apimachinery v0.36, pkg/util/yaml",
+        failing="""\
+- image: registry.example/vllm:0.11 # <- here
+- image: registry.example/trainer:1.4
+""",
+        passing="""\
+images:
+  - registry.example/vllm:0.11
+  - registry.example/trainer:1.4
+""",
+    ),
+    _rule(
         "LINT-TEMPLATE",
         "info",
         "A template is rendered before it is checked",
         why="A file of a chart is no manifest until its values are filled in; what it will say "
         "cannot be checked.",
-        remedy="check what the template becomes: helm template CHART | gpuyard lint -",
+        remedy="check what it becomes: helm template CHART | gpuyard lint -",
         source="Helm documentation, The Chart Template Developer's Guide",
         failing="""\
 apiVersion: v1
