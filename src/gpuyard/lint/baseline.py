@@ -16,12 +16,13 @@ The file is JSON, sorted, one row per line of a diff::
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from gpuyard.lint.rule import Finding
+from gpuyard.lint.run import Outcome
 
 Key = tuple[str, str, str]  # file, object, rule
 
@@ -76,17 +77,17 @@ def read_baseline(text: bytes, source: str) -> Baseline:
         ) from None
 
 
-def new_ones(findings: Sequence[Finding], baseline: Baseline) -> list[Finding]:
-    """Return those of `findings`, sorted by place, that `baseline` does not know."""
+def without_known(outcome: Outcome, baseline: Baseline) -> Outcome:
+    """Return `outcome` without what `baseline` knows."""
     left = Counter({(one.file, one.object, one.rule): one.count for one in baseline.known})
     fresh = []
-    for finding in findings:
-        key = _key(finding)
+    for one in outcome.found:
+        key = _key(one.finding)
         if left[key] > 0:
             left[key] -= 1
         else:
-            fresh.append(finding)
-    return fresh
+            fresh.append(one)
+    return outcome._replace(found=fresh, in_baseline=len(outcome.found) - len(fresh))
 
 
 def _key(finding: Finding) -> Key:

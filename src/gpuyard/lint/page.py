@@ -4,9 +4,12 @@ Both are made of the rule's own fields, so that they cannot say something else t
 """
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from gpuyard.lint.rule import Rule
+from gpuyard.lint.wording import count
 
 _NEEDS = {
     "documents": "the manifests alone",
@@ -15,10 +18,10 @@ _NEEDS = {
 }
 
 
-def explanation(rule: Rule, *, columns: int) -> str:
+def explanation(rule: Rule, *, columns: int, color: bool = False) -> str:
     """Return what ``gpuyard explain`` prints of one rule."""
     parts = [
-        f"{rule.id}  {rule.severity}",
+        f"\x1b[1m{rule.id}\x1b[0m  {rule.severity}" if color else f"{rule.id}  {rule.severity}",
         _filled(f"{rule.title}.", columns),
         _filled(rule.why, columns),
         _filled(f"What to do: {rule.remedy}.", columns),
@@ -28,6 +31,38 @@ def explanation(rule: Rule, *, columns: int) -> str:
     if rule.failing:
         parts += ["Wrong:", _indented(rule.failing), "Right:", _indented(rule.passing)]
     return "\n\n".join(parts) + "\n"
+
+
+def overview(rules: Sequence[Rule]) -> str:
+    """Return the list that ``gpuyard explain`` prints: one rule per line, by id."""
+    widths = max(len(rule.id) for rule in rules), max(len(rule.severity) for rule in rules)
+    lines = [
+        f"{rule.id.ljust(widths[0])}  {rule.severity.ljust(widths[1])}  {rule.title}"
+        for rule in rules
+    ]
+    last = f"{count(len(rules), 'rule')}; gpuyard explain RULE says more."
+    return "\n".join([*lines, "", last, ""])
+
+
+def as_json(rules: Iterable[Rule]) -> str:
+    """Return all that a rule says, as a JSON list."""
+    rows = [
+        {
+            "rule": rule.id,
+            "severity": rule.severity,
+            "title": rule.title,
+            "why": rule.why,
+            "remedy": rule.remedy,
+            "source": rule.source,
+            "needs": rule.needs,
+            "reads": rule.reads,
+            "fix": rule.has_fix,
+            "failing": rule.failing,
+            "passing": rule.passing,
+        }
+        for rule in rules
+    ]
+    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode() + "\n"
 
 
 def chapter(rule: Rule) -> str:

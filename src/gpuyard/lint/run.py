@@ -37,10 +37,14 @@ class Located(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(NamedTuple):
-    """What a run found, sorted by place, and how much was accepted by annotation or comment."""
+    """What a run found, sorted by place, and what it does not report."""
 
     found: Sequence[Located]
+    objects: int
+    """Objects and other documents that were looked at."""
     suppressed: int
+    """Findings accepted by annotation or comment."""
+    in_baseline: int = 0
 
     @property
     def findings(self) -> list[Finding]:
@@ -95,7 +99,7 @@ def examine(
         suppressed += hidden
     found += _unreadable(problems, chosen)
     found.sort(key=lambda one: place_order(one.finding))
-    return Outcome(found, suppressed)
+    return Outcome(found, len(world.looked_at), suppressed)
 
 
 class _Active:

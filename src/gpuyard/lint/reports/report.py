@@ -18,6 +18,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     objects: int
     suppressed: int = 0  # by annotation or comment
     in_baseline: int = 0
+    unreadable: int = 0  # files found in a folder that are no YAML and have nothing about GPUs
     rules: Sequence[Rule] = ()  # all that could have been found
     version: str = ""
     columns: int = 100  # how wide a table may be
@@ -41,7 +42,11 @@ def totals(report: Report) -> str:
     read = f"{count(len(report.files), 'file')}, {count(report.objects, 'object')}"
     hidden = [
         f"{number} {how}"
-        for number, how in ((report.suppressed, "suppressed"), (report.in_baseline, "in baseline"))
+        for number, how in (
+            (report.suppressed, "suppressed"),
+            (report.in_baseline, "in baseline"),
+            (report.unreadable, "unreadable and not about GPUs"),
+        )
         if number
     ]
     return f"{found or 'nothing found'} in {read}{''.join(f'; {one}' for one in hidden)}"
