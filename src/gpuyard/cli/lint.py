@@ -337,6 +337,8 @@ def _report(run: _Run, outcome: "Outcome", form: str, to: Path | None, *, no_col
 
 def _write_baseline(outcome: "Outcome", path: Path) -> None:
     from gpuyard.lint.baseline import baseline_of, write_baseline
+    from gpuyard.lint.wording import count
 
     output.write(write_baseline(baseline_of(outcome.findings)), path)
-    click.echo(f"{path} knows {len(outcome.findings)} findings from now on", err=True)
+    known = count(len(outcome.findings), "finding")
+    click.echo(f"gpuyard: {path} knows {known} from now on", err=True)
