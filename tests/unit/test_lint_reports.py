@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gpuyard.lint import catalogue
-from gpuyard.lint.reports import FORMS, Report
+from gpuyard.lint.reports import FORMS, Report, render
 from gpuyard.lint.rule import Finding
 
 RULES = catalogue.rules()
@@ -46,7 +46,7 @@ CLEAN = report()
 
 
 def text(form, given=FULL):
-    return FORMS[form](given)
+    return render(form, given)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -274,3 +274,9 @@ def test_a_name_cannot_leave_its_cell():
     assert len(re.findall(r"(?<!\\)\|", row)) == 7
     assert r"\[x\](javascript:y)" in row
     assert r"f\<g\>" in row
+
+
+def test_the_command_offers_every_form():
+    from gpuyard.cli import lint
+
+    assert lint.FORMS == FORMS

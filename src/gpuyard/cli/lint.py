@@ -312,7 +312,7 @@ def _encoded(text: str | bytes) -> bytes:
 def _report(run: _Run, outcome: "Outcome", form: str, to: Path | None, *, no_color: bool) -> None:
     """Write the report; end with exit code 1 where there is something to do."""
     from gpuyard.lint import catalogue
-    from gpuyard.lint.reports import FORMS as RENDERERS, Report
+    from gpuyard.lint.reports import Report, render
 
     columns, color = output.looks(to, no_color=no_color)
     is_sarif = form == "sarif"  # the only form that lists all rules
@@ -328,7 +328,7 @@ def _report(run: _Run, outcome: "Outcome", form: str, to: Path | None, *, no_col
         columns=columns,
         color=color,
     )
-    output.write(RENDERERS[form](report), to)
+    output.write(render(form, report), to)
     if run.is_incomplete:
         click.get_current_context().exit(2)
     if run.settings.fails(one.severity for one in outcome.findings):

@@ -1,17 +1,22 @@
-"""The forms of a report, by the name that ``-o`` takes; each is a function from report to text."""
+"""The forms of a report, by the name that ``-o`` takes.
 
+Each form is a module with a function `render`, from report to text. It is imported when somebody
+asks for it: a table needs no hashes, an annotation no XML.
+"""
+
+import importlib
 from collections.abc import Callable
+from typing import Final
 
-from gpuyard.lint.reports import github, json, junit, markdown, sarif, table
 from gpuyard.lint.reports.report import Report
 
-FORMS: dict[str, Callable[[Report], str]] = {
-    "table": table.render,
-    "json": json.render,
-    "sarif": sarif.render,
-    "github": github.render,
-    "junit": junit.render,
-    "markdown": markdown.render,
-}
+__all__ = ["FORMS", "Report", "render"]
 
-__all__ = ["FORMS", "Report"]
+FORMS: Final = ("table", "json", "sarif", "github", "junit", "markdown")
+
+
+def render(form: str, report: Report) -> str:
+    """Return `report` in one of `FORMS`; the text ends in a newline."""
+    assert form in FORMS, form
+    write: Callable[[Report], str] = importlib.import_module(f"{__name__}.{form}").render
+    return write(report)
