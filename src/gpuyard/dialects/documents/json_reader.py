@@ -87,7 +87,9 @@ def _bundle(data: bytes) -> _Bundle | None:
         read = msgspec.json.decode(data, type=_Bundle)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return read if read.kind.endswith("List") and bytes(read.items[:1]) == b"[" else None
+    return (
+        read if read.kind.endswith("List") and bytes(memoryview(read.items)[:1]) == b"[" else None
+    )
 
 
 def _items(
@@ -192,7 +194,7 @@ def _end_of_value(data: bytes, start: int) -> int:
     except msgspec.DecodeError as error:
         found = _BYTE.search(str(error))
         if found and "trailing characters" in str(error):
-            return start + int(found[1])
+            return start + int(found[1]) - 1  # it has looked at the first byte of what follows
     except (RecursionError, UnicodeDecodeError):
         pass  # `decode` says it better
     return len(data)
@@ -247,6 +249,6 @@ def _is_finite(number: bytes) -> bool:
 def _malformed(error: msgspec.DecodeError, data: bytes, start: int) -> Flaw:
     said = str(error)
     found = _BYTE.search(said)
-    at = int(found[1]) if found else len(data)
+    at = int(found[1]) if found else max(0, len(data.rstrip()) - 1)
     sentence = _BYTE.sub("", said).removeprefix("JSON is malformed: ")
     return Flaw("syntax", start + at, f"no JSON: {sentence[:1].lower()}{sentence[1:]}")

@@ -42,15 +42,20 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much is read before a text is refused."""
 
-    yaml_size_max: int = 32 * 2**20
-    """Characters; YAML takes about twenty times its text in memory, and 0.2 s a megabyte."""
+    yaml_size_max: int = 16 * 2**20
+    """Bytes or characters; YAML takes 0.2 s a megabyte, and at worst a hundred times its size."""
     json_size_max: int = 128 * 2**20
-    """Bytes; JSON takes about seven times its text, and 0.03 s a megabyte."""
+    """Bytes; JSON takes 0.03 s a megabyte, and commonly five times its size."""
+    json_values_max: int = 16_000_000
+    """Values in a JSON text, judged by its punctuation before anything is decoded."""
+    documents_max: int = 250_000
+    """Documents in one text; what stands behind them is not read."""
     depth_max: int = 256
     """Nested mappings and lists; who walks through a document may recurse."""
     alias_nodes_max: int = 200_000
     """Values that aliases and merge keys add to a document beyond what is written in it."""
     problems_max: int = 100
+    """Problems in one text; what stands behind them is not read."""
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,11 +31,12 @@ def find(node: Node, path: Path) -> Node:
 
 
 def _child(below: dict[str, Node] | list[Node] | None, key: str | int) -> Node | None:
-    if isinstance(below, dict):
-        return below.get(key) if isinstance(key, str) else None
-    if isinstance(below, list) and isinstance(key, int) and 0 <= key < len(below):
-        return below[key]
-    return None
+    child: Node | None = None
+    if isinstance(below, dict) and isinstance(key, str):
+        child = below.get(key)
+    elif isinstance(below, list) and isinstance(key, int) and 0 <= key < len(below):
+        child = below[key]
+    return child
 
 
 class Lines:

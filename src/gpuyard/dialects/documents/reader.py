@@ -64,17 +64,21 @@ class _Reading:
             return
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         places = Advance(data)
+        values = sum(map(data.count, (b",", b"[", b"{")))
+        if values > self.limits.json_values_max:
+            message = f"more than {self.limits.json_values_max} values; split the text"
+            self.problem("too-large", Position(1, 1), message)
+            return
         try:
             for found in read_json(data, self.limits):
+                if self.is_enough(found.start if isinstance(found, Item) else found.mark, places):
+                    return
                 if isinstance(found, Flaw):
                     self.flaw(found, places)
                 else:
                     self.json_item(found, data, places)
         except JsonError as error:
-            if error.flaw.code != "syntax" or self.documents:
-                self.flaw(error.flaw, places)
-            else:
-                self.no_json(error.flaw, text, places)
+            self.no_json(error.flaw, text, places)
 
     def json_item(self, item: Item, data: bytes, places: Advance) -> None:
         piece = JsonPiece(data, item.start, item.end, places.position(item.start))
@@ -86,15 +90,19 @@ class _Reading:
         self.add(value, piece, 0)
 
     def no_json(self, flaw: Flaw, text: str | bytes, places: Advance) -> None:
-        """Read as YAML what begins like JSON: a flow mapping, or a template.
+        """Read as YAML what begins like JSON: a flow mapping, objects cut by ``---``, a template.
 
-        If that fails too, a text that looks like JSON hears of JSON.
+        What is broken in both languages hears of the one that it looks like.
         """
-        if len(text) <= self.limits.yaml_size_max:
-            self.yaml(text)
-        is_explained = any(problem.code == "template" for problem in self.problems)
-        if not self.documents and not is_explained and _BEGINS_AS_JSON.match(_beginning(text)):
-            self.problems.clear()
+        other = _Reading(self.file.source, self.limits)
+        if flaw.code == "syntax" and len(text) <= self.limits.yaml_size_max:
+            other.yaml(text)
+        is_read = bool(other.documents) and all(problem.is_read for problem in other.problems)
+        is_template = any(problem.code == "template" for problem in other.problems)
+        looks_so = self.documents or _BEGINS_AS_JSON.match(_beginning(text))
+        if is_read or is_template or (other.problems and not looks_so):
+            self.documents, self.problems = other.documents, other.problems
+        else:
             self.flaw(flaw, places)
 
     # --- YAML -----------------------------------------------------------------------------------
@@ -103,8 +111,10 @@ class _Reading:
         if self.is_too_large(given, "YAML", self.limits.yaml_size_max):
             return
         text = given.decode("utf-8", "surrogateescape") if isinstance(given, bytes) else given
-        self.file.pieces = list(yaml_pieces(text, self.limits))
-        for piece in self.file.pieces:
+        for piece in yaml_pieces(text, self.limits):
+            if self.is_enough(0, piece):
+                return
+            self.file.pieces.append(piece)
             self.yaml_piece(piece)
 
     def yaml_piece(self, piece: YamlPiece) -> None:
@@ -150,15 +160,26 @@ class _Reading:
     def problem(
         self, code: Code, position: Position, message: str, *, is_read: bool = False
     ) -> None:
-        maximum = self.limits.problems_max
-        if len(self.problems) > maximum:
-            return
-        if len(self.problems) == maximum:
-            code, message, is_read = "too-many", f"more than {maximum} problems; see to these", True
+        if len(self.problems) > self.limits.problems_max:
+            return  # of one piece; `is_enough` ends the reading behind it
+        if len(self.problems) == self.limits.problems_max:
+            code, is_read = "too-many", False
+            message = f"more than {self.limits.problems_max} problems; the rest is not read"
         source = self.file.source
         self.problems.append(
             Problem(source=source, position=position, code=code, message=message, is_read=is_read)
         )
+
+    def is_enough(self, mark: int, places: YamlPiece | Advance) -> bool:
+        """Tell whether so much was found that the rest, which begins at `mark`, is not read."""
+        if len(self.problems) > self.limits.problems_max:
+            return True
+        maximum = self.limits.documents_max
+        if max(len(self.documents), len(self.file.pieces)) < maximum:
+            return False
+        message = f"more than {maximum} documents; the rest is not read"
+        self.problem("too-many", places.position(mark), message)
+        return True
 
     def is_too_large(self, text: str | bytes, language: str, maximum: int) -> bool:
         if len(text) <= maximum:

@@ -15,6 +15,7 @@ import base64
 import binascii
 import math
 import re
+import struct
 from functools import lru_cache
 
 Scalar = str | int | float | bool | None
@@ -42,16 +43,14 @@ _INTEGER = re.compile(
     r"|0[oO]?(?P<octal>[0-7]+)|(?P<decimal>0|[1-9][0-9]*))"
 )
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_DOTTED = re.compile(r"\.[0-9]+(?:[eE][-+]?[0-9]+)?")
+_DOTTED = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ].*)?")
 _BASES = (("hex", 16), ("binary", 2), ("octal", 8), ("decimal", 10))
 
 _LONG_TAG = "tag:yaml.org,2002:"
-_TAG_TYPES: dict[str, tuple[type, ...]] = {
-    "bool": (bool,),
-    "int": (int,),
-    "float": (float, int),
-    "null": (type(None),),
-}
+_TAGS: dict[str, type] = {"bool": bool, "int": int, "float": float, "null": type(None)}
+_INT_MAX = 2**63 - 1
+_EXPONENT_MIN, _EXPONENT_MAX = -4, 5  # of a key that Go writes without an exponent
 
 
 class TagError(ValueError):
@@ -60,11 +59,13 @@ class TagError(ValueError):
 
 def plain(text: str) -> Scalar:
     """Return the value of an unquoted scalar without a tag."""
-    return _cached(text) if len(text) <= CACHED_CHARS_MAX else _resolved(text)
+    if len(text) > CACHED_CHARS_MAX:
+        return _through_json(resolved(text))
+    return _cached(text)
 
 
 def tagged(tag: str, text: str) -> Scalar:
-    """Return the value of a scalar with an explicit `tag`; unknown tags leave a text.
+    """Return the value of a scalar with an explicit `tag`; tags of other types leave a text.
 
     Raises TagError.
     """
@@ -74,60 +75,88 @@ def tagged(tag: str, text: str) -> Scalar:
             return base64.b64decode("".join(text.split()), validate=True).decode("utf-8", "replace")
         except (binascii.Error, ValueError):
             raise TagError("what is tagged !!binary is no base64") from None
-    if name not in _TAG_TYPES:
+    if name not in _TAGS and (name != "timestamp" or _DATE.fullmatch(text)):
         return text
-    value = plain(text)
-    if not isinstance(value, _TAG_TYPES[name]) or (name == "int" and isinstance(value, bool)):
+    value = resolved(text)
+    if name == "float" and type(value) is int and value <= _INT_MAX:
+        return value
+    if type(value) is not _TAGS.get(name):
         shown = text if len(text) <= CACHED_CHARS_MAX else text[:CACHED_CHARS_MAX] + "…"
         raise TagError(f"{shown!r} is tagged !!{name}, which it is not")
-    return value
+    return _through_json(value)
 
 
-def key_text(value: Scalar) -> str:
-    """Return what Kubernetes makes of a key that is a boolean or a number."""
+@lru_cache(_CACHE_SIZE)
+def plain_key(text: str) -> tuple[str | None, bool]:
+    """Return what Kubernetes makes of an unquoted key, and whether it is a text as it stands.
+
+    `None` where it takes no such key: null, and numbers of 64 bits without a sign.
+    """
+    value = resolved(text)
     if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+        return "true" if value else "false", False
+    if isinstance(value, int):
+        return str(value) if value <= _INT_MAX else None, False
+    if isinstance(value, float):
+        return _float_key(value), False
+    return value, value is not None
 
 
-def is_json(value: Scalar) -> bool:
-    """Tell whether JSON can say `value`: it knows neither infinity nor a number that is none."""
-    return not isinstance(value, float) or math.isfinite(value)
-
-
-def _resolved(text: str) -> Scalar:
+def resolved(text: str) -> Scalar:
+    """Return what an unquoted scalar is in YAML, before it goes through JSON."""
     if text in _WORDS:
         return _WORDS[text]
     first = text[0]
-    if first == ".":
-        return _number(float(text)) if _DOTTED.fullmatch(text) else text
-    if first not in "+-0123456789":
+    if first not in ".+-0123456789":
         return text
     bare = text.replace("_", "")
-    if found := _INTEGER.fullmatch(bare):
-        whole = _whole(found)
-        if whole is not None:
-            return whole
-    if _FLOAT.fullmatch(bare):
+    found = _INTEGER.fullmatch(bare) if first != "." else None
+    whole = _whole(found) if found else None
+    if whole is not None:
+        return whole
+    if _FLOAT.fullmatch(bare) and (first != "." or _DOTTED.fullmatch(text)):
         value = float(bare)
-        return _number(value) if math.isfinite(value) else text
+        return value if math.isfinite(value) else text
     return text
 
 
 def _whole(found: re.Match[str]) -> int | None:
     """Return a whole number of at most 64 bits, `None` for a longer one."""
     digits, base = next((found[name], base) for name, base in _BASES if found[name] is not None)
-    if len(digits) > CACHED_CHARS_MAX:
+    significant = digits.lstrip("0") or "0"
+    if len(significant) > CACHED_CHARS_MAX:
         return None
-    whole = int(digits, base) * (-1 if found["sign"] == "-" else 1)
-    # a sign and more than 63 bits do not go together in Go
-    maximum = 2**63 - 1 if found["sign"] else _UINT_MAX
+    whole = int(significant, base) * (-1 if found["sign"] == "-" else 1)
+    maximum = _INT_MAX if found["sign"] else _UINT_MAX  # Go reads unsigned ones without a sign
     return whole if _INT_MIN <= whole <= maximum else None
 
 
-def _number(value: float) -> float | int:
-    """Return `value` as it comes back from JSON."""
-    return int(value) if value.is_integer() and abs(value) < _JSON_INTEGRAL_MAX else value
+def _through_json(value: Scalar) -> Scalar:
+    """Return `value` as it comes back from JSON, where a float may lose its fraction."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _JSON_INTEGRAL_MAX:
+        return int(value)
+    return value
 
 
-_cached = lru_cache(_CACHE_SIZE)(_resolved)
+def _float_key(value: float) -> str:
+    """Return a float as Go writes it with the fewest digits that a 32-bit float needs."""
+    if not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    try:
+        single = _as_single(repr(value))
+    except OverflowError:
+        return ".inf" if value > 0 else "-.inf"
+    digits = next(count for count in range(17) if _as_single(f"{single:.{count}e}") == single)
+    written = f"{single:.{digits}e}"
+    exponent = int(written.partition("e")[2])
+    if _EXPONENT_MIN <= exponent <= _EXPONENT_MAX:
+        return f"{float(written):.{max(0, digits - exponent)}f}"
+    return written
+
+
+def _as_single(text: str) -> float:
+    single: float = struct.unpack("f", struct.pack("f", float(text)))[0]
+    return single
+
+
+_cached = lru_cache(_CACHE_SIZE)(lambda text: _through_json(resolved(text)))

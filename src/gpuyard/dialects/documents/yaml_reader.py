@@ -24,6 +24,7 @@ import yaml
 from gpuyard.dialects.documents import scalars
 from gpuyard.dialects.documents.model import Code, Limits
 from gpuyard.dialects.documents.places import Node
+from gpuyard.dialects.documents.syntax import explained
 
 PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where PyYAML was built with it
 
@@ -69,22 +70,17 @@ def read_piece(text: str, limits: Limits) -> Piece:
     builder = _Builder(limits)
     try:
         builder.read(text)
+        builder.complete = len(builder.documents)
     except _UnreadableError as error:
         builder.flaws.append(error.flaw)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = len(text) if mark is None else mark.index
-        builder.flaws.append(Flaw("syntax", at, _sentence(error)))
+        builder.flaws.append(Flaw("syntax", *explained(error, text)))
     except (yaml.reader.ReaderError, UnicodeEncodeError):
         builder.flaws.append(_forbidden(text))
     except RecursionError:  # PyYAML without libyaml
         builder.flaws.append(_too_deep(limits, 0).flaw)
-    return Piece(builder.documents, builder.flaws)
-
-
-def _sentence(error: yaml.MarkedYAMLError) -> str:
-    parts = [part for part in (error.context, error.problem) if part]
-    return ": ".join(parts) or "no YAML"
+    # What looked like a document before an error is a part of one, unless ``...`` ended it.
+    return Piece(builder.documents[: builder.complete], builder.flaws)
 
 
 def _forbidden(text: str) -> Flaw:
@@ -136,7 +132,8 @@ class _Builder:
         self.documents: list[tuple[object, Node]] = []
         self.flaws: list[Flaw] = []
         self.stack: list[_Open] = []
-        self.anchors: dict[str, _Anchored | None] = {}  # `None` while it is still open
+        self.anchors: dict[str, _Anchored | _Open] = {}
+        self.complete = 0  # documents whose end is marked
         self.aliased = 0
 
     def read(self, text: str) -> None:
@@ -154,15 +151,15 @@ class _Builder:
             elif isinstance(event, yaml.DocumentStartEvent):
                 self.anchors = {}
                 self.aliased = 0
+            elif isinstance(event, yaml.DocumentEndEvent) and event.explicit:
+                self.complete = len(self.documents)
 
     def scalar(self, event: yaml.ScalarEvent) -> None:
         mark = _mark(event)
         text = event.value
         value: object = text
-        if event.implicit[0]:
-            value = scalars.plain(text)
-            if text == "<<" and self.awaits_key():
-                value = _MERGE
+        if event.implicit[0] and event.tag is None:
+            value = self.plain_key(text, mark) if self.awaits_key() else scalars.plain(text)
         elif event.tag is not None and event.tag != _STR_TAG:
             try:
                 value = scalars.tagged(event.tag, text)
@@ -174,21 +171,34 @@ class _Builder:
             self.anchors[event.anchor] = _Anchored(value, Node(mark, mark), 1, 0)
         self.put(value, mark, None)
 
+    def plain_key(self, text: str, mark: int) -> object:
+        """Return what an unquoted key means; a number or a boolean is read and blamed."""
+        if text == "<<":
+            return _MERGE
+        key, is_text = scalars.plain_key(text)
+        if key is None:
+            raise _UnreadableError("key", mark, f"a key must be a text, not {text or 'null'}")
+        if not is_text:
+            message = f'the key {text} is no text; it is read as "{key}"'
+            self.flaws.append(Flaw("key", mark, message, is_read=True))
+        return key
+
     def open(self, value: dict[str, object] | list[object], event: yaml.NodeEvent) -> None:
         mark = _mark(event)
         if self.awaits_key():
             raise _UnreadableError("key", mark, "a key must be a text, not a mapping or list")
         if len(self.stack) >= self.limits.depth_max:
             raise _too_deep(self.limits, mark)
+        opened = _Open(value, mark, event.anchor)
         if event.anchor is not None:
-            self.anchors[event.anchor] = None
-        self.stack.append(_Open(value, mark, event.anchor))
+            self.anchors[event.anchor] = opened
+        self.stack.append(opened)
 
     def close(self) -> None:
         done = self.stack.pop()
         size = 1 + len(done.value) + done.inner
         node = Node(done.mark, done.mark, done.below)
-        if done.anchor is not None:
+        if done.anchor is not None and self.anchors[done.anchor] is done:
             self.anchors[done.anchor] = _Anchored(done.value, node, size, done.height)
         self.grow(size, done.height)
         self.put(done.value, done.mark, done.below)
@@ -196,8 +206,8 @@ class _Builder:
     def alias(self, event: yaml.AliasEvent) -> None:
         name, mark = event.anchor or "", _mark(event)
         found = self.anchors.get(name)
-        if found is None:
-            what = "stands inside its own anchor" if name in self.anchors else "has no anchor"
+        if not isinstance(found, _Anchored):
+            what = "has no anchor" if found is None else "stands inside its own anchor"
             raise _UnreadableError("alias", mark, f"the alias *{name} {what}")
         self.aliased += found.size
         if self.aliased > self.limits.alias_nodes_max:
@@ -248,15 +258,8 @@ class _Builder:
             top.key = _NO_KEY
 
     def put_key(self, top: _Open, value: object, mark: int) -> None:
-        if not isinstance(value, str) and value is not _MERGE:
-            if value is None:
-                raise _UnreadableError("key", mark, "a key must be a text, not null")
-            assert isinstance(value, int | float)
-            text = scalars.key_text(value)
-            self.flaws.append(
-                Flaw("key", mark, f'the key is no text; it is read as "{text}"', is_read=True)
-            )
-            value = text
+        if not isinstance(value, str) and value is not _MERGE:  # with a tag, or by an alias
+            raise _UnreadableError("key", mark, "a key must be a text")
         top.key = value
         top.key_mark = mark
         assert isinstance(top.below, dict)
