@@ -89,8 +89,8 @@ class LazyGroup(click.Group):
 def gpuyard(ctx: click.Context, *, debug: bool) -> None:
     """Make Kubernetes run AI workloads on GPUs well.
 
-    Today: the yard in virtual time. Replay a trace through placement policies, or see a week of
-    a mixed cluster under what people really run.
+    Today: check manifests for what goes wrong with GPUs, and the yard in virtual time: replay a
+    trace through placement policies, or see a week of a mixed cluster under what people run.
     """
     ctx.obj = {"debug": debug}
     if ctx.invoked_subcommand is None:
