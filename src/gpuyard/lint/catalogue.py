@@ -15,13 +15,20 @@ from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
 MODULES = (
+    "rdma.efa",
+    "rdma.gpudirect",
+    "rdma.locked_memory",
+    "rdma.nvlink_domains",
+    "rdma.pcie_root",
+    "rdma.second_networks",
+    "rdma.upkeep",
     "resources.limits",
     "resources.shared_memory",
     "serving.disruption_budget",
     "texts.reading",
     "texts.suppression",
 )
-CLUSTER_MODULES = ("nodes.untainted",)
+CLUSTER_MODULES = ("nodes.untainted", "rdma.offers")
 
 
 class UnknownRuleError(ValueError):
