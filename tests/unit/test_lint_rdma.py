@@ -29,6 +29,9 @@ MODULES = (
     second_networks,
     upkeep,
 )
+SRIOV_NETWORK = (
+    "{apiVersion: sriovnetwork.openshift.io/v1, kind: SriovNetwork, metadata: {name: rail-00}}\n"
+)
 EXAMPLES = {rule.id: rule for module in MODULES for rule in module.RULES}
 
 
@@ -122,8 +125,7 @@ def test_both_dresses_of_the_networks_annotation(written, expected):
             "RDMA-NETWORK-UNKNOWN",
             (
                 "---\napiVersion: v1",
-                "---\n{apiVersion: sriovnetwork.openshift.io/v1, kind: SriovNetwork, "
-                + "metadata: {name: rail-00}}\n---\napiVersion: v1",
+                f"---\n{SRIOV_NETWORK}---\napiVersion: v1",
             ),
             id="an operator makes the definition",
         ),

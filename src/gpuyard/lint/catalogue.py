@@ -15,6 +15,12 @@ from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
 MODULES = (
+    "launch.addresses",
+    "launch.host_network",
+    "launch.rendezvous",
+    "launch.sizes",
+    "nccl.debugging",
+    "nccl.names",
     "rdma.efa",
     "rdma.gpudirect",
     "rdma.locked_memory",

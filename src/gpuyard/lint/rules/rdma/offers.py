@@ -22,14 +22,16 @@ NODE = ("Node",)
 
 def check_offered(pod: PodView, world: World) -> Iterator[Hit]:
     """Find network resources that are asked for and that no node has."""
-    nodes = world.of_kind("Node")
+    nodes = [node for node in world.of_kind("Node") if gpus_offered(node)]
+    if not nodes:
+        return
     for ask in nic_asks(pod):
         most = max((offered(node, ask.name) for node in nodes), default=0)
         if most < ask.count:
             yield Hit(
                 ask.path,
                 f"container {ask.container.name} asks for {ask.count} of {ask.name}, but of "
-                f"{count(len(nodes), 'node')} none offers more than {most}",
+                f"{count(len(nodes), 'GPU node')} none offers more than {most}",
             )
 
 
