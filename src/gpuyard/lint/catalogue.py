@@ -15,6 +15,9 @@ from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
 MODULES = (
+    "jobs.bare",
+    "jobs.failures",
+    "jobs.time",
     "launch.addresses",
     "launch.host_network",
     "launch.rendezvous",
@@ -34,7 +37,7 @@ MODULES = (
     "texts.reading",
     "texts.suppression",
 )
-CLUSTER_MODULES = ("nodes.untainted", "rdma.offers")
+CLUSTER_MODULES = ("jobs.terminating", "nodes.untainted", "rdma.offers")
 
 
 class UnknownRuleError(ValueError):
