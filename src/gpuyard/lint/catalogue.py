@@ -15,6 +15,9 @@ from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
 MODULES = (
+    "gangs.flavors",
+    "gangs.leaders",
+    "gangs.missing",
     "jobs.bare",
     "jobs.failures",
     "jobs.time",
@@ -31,13 +34,15 @@ MODULES = (
     "rdma.pcie_root",
     "rdma.second_networks",
     "rdma.upkeep",
+    "queues.admission",
+    "queues.names",
     "resources.limits",
     "resources.shared_memory",
     "serving.disruption_budget",
     "texts.reading",
     "texts.suppression",
 )
-CLUSTER_MODULES = ("jobs.terminating", "nodes.untainted", "rdma.offers")
+CLUSTER_MODULES = ("gangs.topology", "jobs.terminating", "nodes.untainted", "rdma.offers")
 
 
 class UnknownRuleError(ValueError):
