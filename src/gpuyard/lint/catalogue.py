@@ -15,6 +15,11 @@ from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
 MODULES = (
+    "disruption.checkpoints",
+    "disruption.evictions",
+    "disruption.limits",
+    "disruption.priorities",
+    "disruption.signals",
     "gangs.flavors",
     "gangs.leaders",
     "gangs.missing",
@@ -23,6 +28,7 @@ MODULES = (
     "jobs.time",
     "launch.addresses",
     "launch.host_network",
+    "launch.policies",
     "launch.rendezvous",
     "launch.sizes",
     "nccl.debugging",
@@ -42,7 +48,13 @@ MODULES = (
     "texts.reading",
     "texts.suppression",
 )
-CLUSTER_MODULES = ("gangs.topology", "jobs.terminating", "nodes.untainted", "rdma.offers")
+CLUSTER_MODULES = (
+    "gangs.topology",
+    "jobs.terminating",
+    "nodes.scaling",
+    "nodes.untainted",
+    "rdma.offers",
+)
 
 
 class UnknownRuleError(ValueError):

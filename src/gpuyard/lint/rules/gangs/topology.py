@@ -23,9 +23,9 @@ from gpuyard.lint.wording import count
 from gpuyard.lint.world import Entry, World
 
 SEVERAL = 2
-HOW = ("required", "preferred")
+_HOW = ("required", "preferred")
 ASKS_BY_KEY = ("topology", "kai.scheduler/segment-size")
-AFFINITY = tuple(f"{how}DuringSchedulingIgnoredDuringExecution" for how in HOW)
+AFFINITY = tuple(f"{how}DuringSchedulingIgnoredDuringExecution" for how in _HOW)
 JOB_LABELS = (
     "jobset.sigs.k8s.io/jobset-name",
     "batch.kubernetes.io/job-name",
@@ -36,7 +36,7 @@ JOB_LABELS = (
 
 
 def check_request(workload: Workload, world: World) -> Iterator[Hit]:
-    """Find jobs over several nodes that do not ask to be near, where nodes say how near they are."""
+    """Find jobs over several nodes that do not ask to be near, though nodes tell."""
     if workload.row.lifetime != "task" or (workload.together or 0) < SEVERAL:
         return
     if workload.mapping("spec", "networkTopology") or _asks(workload.annotations):
