@@ -68,8 +68,9 @@ def check_fork_safe(pod: PodView, _world: World) -> Iterator[Hit]:
 def check_outdated(pod: PodView, _world: World) -> Iterator[Hit]:
     """Find variables that aws-ofi-nccl chooses by itself."""
     for container in pod.all_containers:
-        if EFA not in container.limits:
-            continue
+        vendors = {ask.resource.vendor for ask in container.gpu_asks}
+        if EFA not in container.limits or vendors != {"nvidia"}:
+            continue  # Neuron has no NCCL, and wants FI_PROVIDER
         found = [one for name in OUTDATED if (one := container.env(name)) is not None]
         if found:
             names = ", ".join(one.name for one in found)
