@@ -149,7 +149,7 @@ def assert_refused(folder, *args, words, **settings):
             id="without its end",
         ),
         pytest.param(
-            lambda text: text.replace(b"record/1", b"record/7"),
+            lambda text: text.replace(b"record/2", b"record/7"),
             ["run.jsonl:1:", "'gpuyard-record/7'", "reads gpuyard-record/1"],
             id="of another version",
         ),

@@ -10,7 +10,7 @@ from gpuyard.scheduling.preemption.cheapest.consolidate import ConsolidationRule
 FIRST_LOOK_NS = 60 * 10**9  # whether evictions have become cheap enough; then when twice as old
 
 
-class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
+class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True, tag="queues"):
     """How queues are served.
 
     `keeps_domains`: pods stand where admission put them, whether they asked or not.

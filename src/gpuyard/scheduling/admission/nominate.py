@@ -219,7 +219,7 @@ class Nominator:
 
     def _waited_too_short_ns(self, workload: Workload) -> int | None:
         """Return how long a workload has waited that may not evict everybody yet, else `None`."""
-        if self.now_ns is None:
+        if self.now_ns is None or workload.kind in self.rules.preempt_at_once:
             return None
         waited_ns = self.now_ns - queued_ns(workload, self.rules.turns)
         return waited_ns if waited_ns < self.rules.preempt_after_ns else None
