@@ -23,6 +23,7 @@ if TYPE_CHECKING:
       gpuyard demo
       gpuyard demo -o html --to demo.html
       gpuyard demo --fleet 8x8xH100+4x8xL4 --load 0.9 --seeds 5
+      gpuyard demo --keep-record teams.jsonl.gz
     """,
 )
 @click.option("--fleet", metavar="NxGxMODEL+…", help="Nodes x GPUs x model. [default: 64 nodes]")
@@ -42,12 +43,21 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many generated weeks at the load shown in detail; the sweep takes the first two.",
 )
+@click.option(
+    "--keep-record",
+    "kept_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write what every pass over the teams' queues saw and decided under gpuyard to a file "
+    "(.gz: compressed); gpuyard replay --record FILE computes it again.",
+)
 @output.options("table", "json", "html")
 def command(
     *,
     fleet: str | None,
     loads: tuple[float, ...],
     seeds: int,
+    kept_path: Path | None,
     form: str,
     to: Path | None,
     no_color: bool,
@@ -65,9 +75,11 @@ def command(
     from gpuyard.traces.fleet import parse_fleet
 
     output.check_writable(to)
+    output.check_writable(kept_path, "--keep-record")
     scenario = study.scenario(fleet, loads, seeds)
     parse_fleet(scenario.fleet)  # refuse a bad line before the work begins
-    weeks, shared, chosen = [], [], teams.tasks(scenario)
+    weeks, shared = [], []
+    chosen = teams.tasks(scenario, None if kept_path is None else str(kept_path))
     with output.progress("living through weeks", len(study.tasks(scenario)) + len(chosen)) as step:
         for days in teams.days(chosen):
             shared.append(days)

@@ -23,10 +23,12 @@ from gpuyard.scheduling.presets import PRESETS
 from gpuyard.studies.contested.contest import DAY_NS, HOUR_NS, PROBE, Contest, contest, thinned
 from gpuyard.studies.cores import over_cores
 from gpuyard.studies.demo.weeks import Scenario, Wait, wait_of, waits_by_kind
+from gpuyard.studies.replay.records import keeping
 from gpuyard.traces.fleet import parse_fleet
 from gpuyard.traces.generate import generate
 from gpuyard.twin import shared_fleet, timed
 from gpuyard.twin.page.content import Role
+from gpuyard.twin.record import Head, Recorder
 
 GPUS_MAX = 128  # of a larger fleet teams share a part
 DAYS_MAX = 3.0
@@ -59,13 +61,14 @@ CONTENDERS = (
 
 
 class TeamTask(msgspec.Struct, frozen=True, kw_only=True):
-    """Days to live through."""
+    """Days to live through; `record_path` is the file that keeps their record, if any shall."""
 
     contender: TeamContender
     fleet: str
     days: float
     load: float
     seed: int
+    record_path: str | None = None
 
 
 class TeamDays(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,8 +90,8 @@ class TeamDays(msgspec.Struct, frozen=True, kw_only=True):
     startable_pods: float
 
 
-def tasks(scenario: Scenario) -> list[TeamTask]:
-    """Return the days of every contender, the longest to compute first."""
+def tasks(scenario: Scenario, record_path: str | None = None) -> list[TeamTask]:
+    """Return the days of every contender, the longest to compute first; ours keep a record."""
     return [
         TeamTask(
             contender=one,
@@ -96,6 +99,7 @@ def tasks(scenario: Scenario) -> list[TeamTask]:
             days=min(scenario.days, DAYS_MAX),
             load=scenario.main_load,
             seed=scenario.seeds[0],
+            record_path=record_path if one.role == "ours" else None,
         )
         for one in reversed(CONTENDERS)
     ]
@@ -111,7 +115,19 @@ def live(task: TeamTask) -> TeamDays:
     nodes = shared_part(parse_fleet(task.fleet))
     trace = generate(nodes, task.seed, days=task.days, load=task.load)
     made = contest("teams", trace, round(task.days * DAY_NS), seed=task.seed)
-    return _with_queues(task, made) if task.contender.queued else _without(task, made)
+    if not task.contender.queued:
+        return _without(task, made)
+    if task.record_path is None:
+        return _with_queues(task, made, None)
+    head = Head(
+        policy_name=task.contender.name,
+        trace=f"teams on {task.fleet}",
+        seed=task.seed,
+        policy=task.contender.policy,
+        queued=True,
+    )
+    with keeping(task.record_path, head) as recorder:
+        return _with_queues(task, made, recorder)
 
 
 def shared_part(nodes: Sequence[Node]) -> tuple[Node, ...]:
@@ -121,8 +137,9 @@ def shared_part(nodes: Sequence[Node]) -> tuple[Node, ...]:
     return thinned(nodes, one_in) or tuple(nodes)
 
 
-def _with_queues(task: TeamTask, made: Contest) -> TeamDays:
-    lived = shared_fleet.run(made.fleet, task.contender.policy)
+def _with_queues(task: TeamTask, made: Contest, recorder: Recorder | None) -> TeamDays:
+    policy = task.contender.policy
+    lived = shared_fleet.run(made.fleet, policy, seed=task.seed, recorder=recorder)
     kinds = [one.kind for one in lived.outcomes]
     waited_s = np.array([one.waited_ns for one in lived.outcomes]) / 10**9
     never = np.array([one.started_ns is None for one in lived.outcomes])
