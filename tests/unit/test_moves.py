@@ -217,5 +217,5 @@ def test_moves_need_holds():
 
 def test_when_somebody_may_do_what_he_might_not_before():
     assert ripe_after_ns(QueuePolicy()) == ()
-    minutes = [age // (60 * 10**9) for age in ripe_after_ns(presets.PRESETS["gpuyard"].queueing)]
-    assert minutes == [1, 2, 4, 5, 8, 16, 32, 60]
+    minutes = [age / (60 * 10**9) for age in ripe_after_ns(presets.PRESETS["gpuyard"].queueing)]
+    assert minutes == [0.5, 1, 2, 4, 5, 8, 16, 32, 60]

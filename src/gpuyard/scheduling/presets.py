@@ -33,7 +33,8 @@ from gpuyard.scheduling.preemption.cheapest.consolidate import ConsolidationRule
 from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules
 from gpuyard.scheduling.queue_policy import QueuePolicy
 
-MINUTE_NS = 60 * 10**9
+SECOND_NS = 10**9
+MINUTE_NS = 60 * SECOND_NS
 HOUR_NS = 60 * MINUTE_NS
 
 
@@ -107,6 +108,7 @@ _OUR_QUEUEING = QueuePolicy(
         preemption=QueuePreemptionRules(victims="least-lost", revalidate=True),
         preempt_after_ns=HOUR_NS,
         preempt_when_waited_pct=100,
+        preempt_not_before_ns=30 * SECOND_NS,
         preempt_at_once=("inference",),
         starts_as_it_preempted=True,
     ),

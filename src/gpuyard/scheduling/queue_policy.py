@@ -48,6 +48,7 @@ def ripe_after_ns(policy: QueuePolicy) -> tuple[int, ...]:
     if policy.moves is not None:
         ages.add(policy.moves.after_ns)
     if rules.preempt_when_waited_pct:
+        ages.add(rules.preempt_not_before_ns)
         age_ns = FIRST_LOOK_NS
         while age_ns < rules.preempt_after_ns:
             ages.add(age_ns)

@@ -201,7 +201,10 @@ class Yard:
 
 
 class Losses(Mapping[str, Loss]):
-    """What an eviction at `now_ns` would throw away, worked out for those who are asked about."""
+    """What an eviction at `now_ns` would throw away, worked out for those who are asked about.
+
+    Work without a device counts as if it had one, as it does where patience is measured.
+    """
 
     def __init__(
         self, running: Mapping[str, Running], admitted: Mapping[str, Admitted], now_ns: int
@@ -213,7 +216,7 @@ class Losses(Mapping[str, Loss]):
 
     def __getitem__(self, key: str) -> Loss:
         lost_ns = self._running[key].lost_ns(self._now_ns)
-        device_milli = self._admitted[key].workload.device_milli
+        device_milli = max(self._admitted[key].workload.device_milli, WHOLE_DEVICE_MILLI)
         return Loss(lost_ns, lost_ns * device_milli // WHOLE_DEVICE_MILLI)
 
     def __iter__(self) -> Iterator[str]:
