@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from gpuyard.cli.lint import PROGRESS_FILES_MIN
 from gpuyard.lint import catalogue
 from tests.program import (
     PROGRAM,
@@ -440,6 +441,20 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_hash_seed(here):
             for seed in ("1", "2")
         }
         assert len(texts) == 1, form
+
+
+def test_progress_is_shown_for_many_files_and_on_a_terminal_only(here):
+    (here / "many").mkdir()
+    for number in range(PROGRESS_FILES_MIN):
+        (here / "many" / f"{number}.yaml").write_text(WEB)
+    asked = ("lint", "many", "-o", "json")
+    code, screen, piped_text = run_in_terminal(*asked, cwd=here, columns=80, streams="err")
+    assert (code, json.loads(piped_text)) == (0, [])
+    assert f"{PROGRESS_FILES_MIN}/{PROGRESS_FILES_MIN}" in screen
+    assert "reading manifests" in screen
+    assert run(*asked, cwd=here).stderr == ""
+    few = run_in_terminal("lint", "k8s", "-o", "json", cwd=here, columns=80, streams="err")
+    assert few[1] == ""
 
 
 # --- Wrong use ----------------------------------------------------------------------------------

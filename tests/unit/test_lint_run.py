@@ -128,6 +128,21 @@ def test_nothing_is_reported_of_the_background(with_rules):
     assert run(CPU_POD, background=background).findings == []
 
 
+def test_of_what_an_absent_controller_made_one_stands_for_all(with_rules):
+    def owned(name, controller):
+        owner = f"{{apiVersion: batch/v1, kind: Job, name: {controller}, controller: true}}"
+        made = f"name: {name}\n  ownerReferences: [{owner}]"
+        return GPU_POD.replace("name: gpu\n", f"{made}\n", 1)
+
+    with_rules(rule("pod", names))
+    outcome = run(owned("a", "x"), owned("b", "x"), owned("c", "y"), GPU_POD)
+    assert [one.object for one in outcome.findings] == [
+        "Pod research/a",
+        "Pod research/c",
+        "Pod research/gpu",
+    ]
+
+
 def test_a_finding_is_put_together_from_hit_rule_and_document(with_rules):
     def look(pod, _world):
         container = pod.containers[0]

@@ -107,6 +107,7 @@ class _Active:
 
     def __init__(self, world: World, settings: Settings) -> None:
         self.world = world
+        self._told: set[tuple[str, str, str]] = set()  # owners that were not given
         self.pod: list[Rule] = []
         self.workload: list[Rule] = []
         self.values: list[Rule] = []
@@ -127,13 +128,24 @@ class _Active:
         for entry in self.world.looked_at:
             for rule in self.by_kind.get(entry.kind, ()):
                 yield from self._ask(rule, entry, entry)
-            if entry.workload is not None and self.world.owner(entry) is None:
-                yield from self._of_workload(entry.workload, entry)  # or its owner would say it too
+            if entry.workload is not None and not self._is_said_elsewhere(entry):
+                yield from self._of_workload(entry.workload, entry)
             for values in values_in(entry):
                 for rule in self.values:
                     yield from self._ask(rule, values, entry)
         for rule in self.whole:
             yield from self._ask(rule, self.world, None)
+
+    def _is_said_elsewhere(self, entry: Entry) -> bool:
+        """Say whether the owner of an object, or another that it made, is shown in its place."""
+        made_by = entry.made_by
+        if made_by is None:
+            return False
+        twin = (entry.namespace, *made_by)
+        if self.world.owner(entry) is not None or twin in self._told:
+            return True
+        self._told.add(twin)
+        return False
 
     def _of_workload(self, workload: Workload, entry: Entry) -> Iterator[Seen]:
         for rule in self.workload:

@@ -46,7 +46,8 @@ def _count(written: object) -> int:
 
 
 def _keeps_out(node: Entry) -> bool:
-    return any(taint.get("effect") in KEEPS_OUT for _, taint in node.mappings("spec", "taints"))
+    taints = node.mappings("spec", "taints")
+    return any(plain.text(taint, "effect") in KEEPS_OUT for _, taint in taints)
 
 
 def _is_guest(pod: Entry, nodes: set[str]) -> bool:
