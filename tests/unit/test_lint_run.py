@@ -220,3 +220,15 @@ def test_a_text_that_is_too_large_is_a_finding():
 )
 def test_printable(text, expected):
     assert printable(text) == expected
+
+
+def test_without_places_a_finding_is_the_same_but_for_line_and_column():
+    job = catalogue.rule("GPU-SHM").failing
+    documents, _ = read(job, "admission")
+    (placed,) = examine(documents).findings
+    (finding,) = examine(documents, with_places=False).findings
+    assert finding == msgspec.structs.replace(placed, line=0, column=0)
+    accepted = job.replace(
+        "  name: train\n", '  name: train\n  annotations: {ignore.gpuyard.io/GPU-SHM: "why"}\n'
+    )
+    assert examine(read(accepted, "a").documents, with_places=False).suppressed == 1
