@@ -24,7 +24,7 @@ def check(world: World, _world: World) -> Iterator[Hit]:
         return
     names = {node.name for node in open_ones}
     guests = sum(_is_guest(pod, names) for pod in world.of_kind("Pod"))
-    seated = f"; {count(guests, 'pod')} without a GPU on them" if world.knows("Pod") else ""
+    seated = f"; {count(guests, 'pod')} without a GPU on them" if guests else ""
     yield Hit(
         ("spec", "taints"),
         f"{len(open_ones)} of {count(len(nodes), 'GPU node')} without a NoSchedule taint{seated}",
