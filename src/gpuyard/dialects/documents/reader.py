@@ -126,6 +126,9 @@ class _Reading:
             if template is not None:
                 flaws = []
                 self.template(piece, *template)
+        if not any(_is_object(value) for value, _ in found.documents):
+            # what other programs make of `on:` is their affair
+            flaws = [flaw for flaw in flaws if flaw.code != "key" or not flaw.is_read]
         for flaw in flaws:
             self.flaw(flaw, piece)
         for number, (value, _) in enumerate(found.documents):
