@@ -21,6 +21,14 @@ Code = Literal[
 ]
 
 
+SHOWN_CHARS_MAX = 60
+
+
+def shown(text: str) -> str:
+    """Return `text` short enough for a sentence."""
+    return text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "…"
+
+
 class Position(msgspec.Struct, frozen=True, order=True):
     """A place in a text, as editors count: from 1, columns in characters."""
 

@@ -46,6 +46,7 @@ class _Reading:
         self.documents: list[Document] = []
         self.problems: list[Problem] = []
         self.file = File(source)
+        self.seen = 0  # pieces and items, whether they are documents or not
 
     def read(self, given: str | bytes) -> None:
         text = _without_mark(given)
@@ -125,6 +126,9 @@ class _Reading:
             if template is not None:
                 flaws = []
                 self.template(piece, *template)
+        if not any(_is_object(value) for value, _ in found.documents):
+            # what other programs make of `on:` is their affair
+            flaws = [flaw for flaw in flaws if flaw.code != "key" or not flaw.is_read]
         for flaw in flaws:
             self.flaw(flaw, piece)
         for number, (value, _) in enumerate(found.documents):
@@ -171,11 +175,12 @@ class _Reading:
         )
 
     def is_enough(self, mark: int, places: YamlPiece | Advance) -> bool:
-        """Tell whether so much was found that the rest, which begins at `mark`, is not read."""
+        """Count what begins at `mark`, and tell whether so much was found that it is not read."""
         if len(self.problems) > self.limits.problems_max:
             return True
         maximum = self.limits.documents_max
-        if max(len(self.documents), len(self.file.pieces)) < maximum:
+        self.seen += 1
+        if self.seen <= maximum:
             return False
         message = f"more than {maximum} documents; the rest is not read"
         self.problem("too-many", places.position(mark), message)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import yaml
 
 from gpuyard.dialects.documents import scalars
-from gpuyard.dialects.documents.model import Code, Limits
+from gpuyard.dialects.documents.model import Code, Limits, shown
 from gpuyard.dialects.documents.places import Node
 from gpuyard.dialects.documents.syntax import explained
 
@@ -48,6 +48,12 @@ class Flaw(NamedTuple):
     is_read: bool = False
     first: int | None = None
     """The mark of what it repeats."""
+
+
+def twice(key: str, mark: int, first: int) -> Flaw:
+    """Return the flaw of a key at `mark` that stands at `first` already."""
+    message = f"{shown(key)!r} stands twice in one mapping, and the last counts"
+    return Flaw("duplicate-key", mark, message, is_read=True, first=first)
 
 
 class Piece(NamedTuple):
@@ -77,8 +83,10 @@ def read_piece(text: str, limits: Limits) -> Piece:
         builder.flaws.append(Flaw("syntax", *explained(error, text)))
     except (yaml.reader.ReaderError, UnicodeEncodeError):
         builder.flaws.append(_forbidden(text))
-    except RecursionError:  # PyYAML without libyaml
+    except RecursionError:  # PyYAML without libyaml, as are the next
         builder.flaws.append(_too_deep(limits, 0).flaw)
+    except (ValueError, OverflowError):
+        builder.flaws.append(Flaw("syntax", 0, "an escape in it stands for no character"))
     # What looked like a document before an error is a part of one, unless ``...`` ended it.
     return Piece(builder.documents[: builder.complete], builder.flaws)
 
@@ -166,7 +174,7 @@ class _Builder:
             except scalars.TagError as error:
                 raise _UnreadableError("tag", mark, str(error)) from None
         if isinstance(value, float) and not math.isfinite(value):
-            raise _UnreadableError("number", mark, f"{text} is no number that JSON can say")
+            raise _UnreadableError("number", mark, f"{shown(text)} is no number that JSON can say")
         if event.anchor is not None:
             self.anchors[event.anchor] = _Anchored(value, Node(mark, mark), 1, 0)
         self.put(value, mark, None)
@@ -177,9 +185,11 @@ class _Builder:
             return _MERGE
         key, is_text = scalars.plain_key(text)
         if key is None:
-            raise _UnreadableError("key", mark, f"a key must be a text, not {text or 'null'}")
+            raise _UnreadableError(
+                "key", mark, f"a key must be a text, not {shown(text) or 'null'}"
+            )
         if not is_text:
-            message = f'the key {text} is no text; it is read as "{key}"'
+            message = f'the key {shown(text)} is no text; it is read as "{shown(key)}"'
             self.flaws.append(Flaw("key", mark, message, is_read=True))
         return key
 
@@ -208,7 +218,7 @@ class _Builder:
         found = self.anchors.get(name)
         if not isinstance(found, _Anchored):
             what = "has no anchor" if found is None else "stands inside its own anchor"
-            raise _UnreadableError("alias", mark, f"the alias *{name} {what}")
+            raise _UnreadableError("alias", mark, f"the alias *{shown(name)} {what}")
         self.aliased += found.size
         if self.aliased > self.limits.alias_nodes_max:
             raise _UnreadableError(
@@ -263,13 +273,11 @@ class _Builder:
         top.key = value
         top.key_mark = mark
         assert isinstance(top.below, dict)
-        if value in top.below:
+        if isinstance(value, str) and value in top.below:
             if value in top.merged:
                 top.merged.discard(value)
             else:
-                first = top.below[value].key
-                message = f"{value!r} stands twice in this mapping, and the last counts"
-                self.flaws.append(Flaw("duplicate-key", mark, message, is_read=True, first=first))
+                self.flaws.append(twice(value, mark, top.below[value].key))
 
     def merge(self, top: _Open, value: object, node: Node) -> None:
         if isinstance(value, dict) and isinstance(node.below, dict):
