@@ -610,6 +610,22 @@ def test_help_lists_what_lint_can_do(gpuyard, here):
     assert "--cluster" not in shown.stdout
 
 
+def test_the_examples_of_the_help_work_as_printed(gpuyard, here):
+    (here / "train.yaml").write_text(TRAIN)
+    (here / "cluster.json").write_text(NODE)
+    shown = (
+        gpuyard("lint", "--help", cwd=here).stdout + gpuyard("explain", "--help", cwd=here).stdout
+    )
+    examples = re.findall(r"^    gpuyard ((?:lint|explain).*)$", shown, re.MULTILINE)
+    assert len(examples) == 10
+    for example in examples:
+        done = gpuyard(*shlex.split(example), cwd=here)
+        assert done.returncode in {0, 1}, example
+        assert "Traceback" not in done.stderr, example
+        said = done.stdout or done.stderr or (here / "gpuyard.sarif").read_text()
+        assert said, example
+
+
 def test_explain_lists_every_rule(gpuyard, here):
     done = gpuyard("explain", cwd=here)
     assert (done.returncode, done.stderr) == (0, "")

@@ -50,7 +50,7 @@ def with_rules(monkeypatch):
         texts = tuple(one for one in catalogue.rules() if one.scope == "text")
         by_id = {one.id: one for one in (*rules, *texts)}
         monkeypatch.setattr(catalogue, "rules", lambda **_: tuple(by_id.values()))
-        monkeypatch.setattr(catalogue, "by_id", lambda: by_id)
+        monkeypatch.setattr(catalogue, "by_id", lambda **_: by_id)
 
     return put
 
