@@ -268,7 +268,7 @@ def test_help_answers_without_the_heavy_libraries(tmp_path):
 def test_help_names_every_command_and_is_what_no_command_gives(tmp_path):
     asked = run("--help", cwd=tmp_path)
     assert (asked.returncode, asked.stderr) == (0, "")
-    for command in ("demo", "replay"):
+    for command in ("demo", "explain", "lint", "replay"):
         assert re.search(rf"^  {command} ", asked.stdout, re.MULTILINE)
         assert run(command, "--help", cwd=tmp_path).returncode == 0
     assert "\\b" not in asked.stdout
@@ -470,7 +470,7 @@ BAD_PLACES = {
 WRONG_USE = {
     "no nodes": (("replay", "--pods", "pods.csv"), ["--nodes"]),
     "typo": (("repaly",), ["unknown command 'repaly'; did you mean 'replay'?"]),
-    "unknown": (("zzz",), ["unknown command 'zzz'; there are demo, replay"]),
+    "unknown": (("zzz",), ["unknown command 'zzz'; there are demo, explain, lint, replay"]),
     "unknown option of all": (("--vresion",), ["--vresion", "--version"]),
     "half a fleet": (("demo", "--fleet", "4x8"), ["'4x8'", "NODESxGPUSxMODEL"]),
     "empty fleet": (("demo", "--fleet", ""), ["NODESxGPUSxMODEL"]),

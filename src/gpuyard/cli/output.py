@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -129,6 +130,13 @@ def console(*, no_color: bool) -> "Console":
     if no_color or os.environ.get("NO_COLOR"):
         return Console(color_system=None, width=width, highlight=False)
     return Console(width=width, highlight=False)
+
+
+def looks(to: Path | None, *, no_color: bool) -> tuple[int, bool]:
+    """Return the columns and whether there is colour, for text that is drawn without a console."""
+    if to is not None or not sys.stdout.isatty():
+        return NARROW_COLUMNS, False
+    return shutil.get_terminal_size().columns, not (no_color or os.environ.get("NO_COLOR"))
 
 
 def table(columns: list[tuple[str, bool]]) -> "Table":

@@ -1,0 +1,67 @@
+"""All rules, by id.
+
+A rule is found through the table below and in no other way: the order of a folder decides nothing,
+and a rule that nobody entered does not exist. Modules are imported when their rules are first
+needed. Those under `CLUSTER_MODULES` need objects that only a cluster has; they may import the
+scheduling core, and a run over files that holds no such object never pays for that.
+"""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+
+from gpuyard.lint.rule import Rule
+
+# Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
+MODULES = (
+    "resources.limits",
+    "resources.shared_memory",
+    "serving.disruption_budget",
+    "texts.reading",
+    "texts.suppression",
+)
+CLUSTER_MODULES = ("nodes.untainted",)
+
+
+class UnknownRuleError(ValueError):
+    """A rule id that is in no catalogue, with what was probably meant."""
+
+    def __init__(self, asked: str) -> None:
+        """Look for the nearest id."""
+        near = get_close_matches(asked.upper(), by_id(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "gpuyard explain lists them"
+        super().__init__(f"unknown rule {asked!r}; {hint}")
+
+
+def rules(*, for_cluster: bool = True) -> tuple[Rule, ...]:
+    """Return the rules, sorted by id; without `for_cluster` only what files can decide."""
+    return _sorted(MODULES + CLUSTER_MODULES if for_cluster else MODULES)
+
+
+@cache
+def by_id(*, for_cluster: bool = True) -> Mapping[str, Rule]:
+    """Return the rules by their id; without `for_cluster` only what files can decide."""
+    return {rule.id: rule for rule in rules(for_cluster=for_cluster)}
+
+
+def rule(name: str) -> Rule:
+    """Return the rule of that id; case does not matter.
+
+    Raises UnknownRuleError, with what was probably meant.
+    """
+    for for_cluster in (False, True):  # most are in the first half; the other is heavy to import
+        found = by_id(for_cluster=for_cluster).get(name.upper())
+        if found is not None:
+            return found
+    raise UnknownRuleError(name)
+
+
+@cache
+def _sorted(modules: Iterable[str]) -> tuple[Rule, ...]:
+    return tuple(sorted((one for name in modules for one in _of(name)), key=lambda one: one.id))
+
+
+def _of(module: str) -> tuple[Rule, ...]:
+    exported: tuple[Rule, ...] = importlib.import_module(f"gpuyard.lint.rules.{module}").RULES
+    return exported

@@ -1,0 +1,1 @@
+"""What only the cluster shows: nodes, their taints, labels and health."""

@@ -1,0 +1,1 @@
+"""What a container asks for: GPUs, shared memory, CPU and memory beside them."""

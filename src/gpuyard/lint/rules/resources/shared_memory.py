@@ -1,0 +1,131 @@
+"""Several GPUs in one container, and 64 MiB for them to meet in.
+
+NCCL and the workers of a PyTorch DataLoader exchange data through files under ``/dev/shm``. A
+container runtime makes it 64 MiB large, and Kubernetes has no field to change that: the way is an
+emptyDir in memory, mounted there. Without it NCCL ends with "failed to extend /dev/shm" and a
+DataLoader with a bus error, often hours after the start.
+
+Left alone: pods that share the host's IPC namespace, KubeRay (its operator mounts one), and shares
+of a GPU under MPS (the device plugin mounts its own).
+"""
+
+from collections.abc import Iterator
+
+from gpuyard.dialects import plain
+from gpuyard.dialects.workloads import ContainerView, PodView
+from gpuyard.lint.rule import Append, Edit, Hit, Rule
+from gpuyard.lint.world import World
+from gpuyard.model.quantity import format_quantity, parse_quantity
+
+SHM = "/dev/shm"  # noqa: S108 — the path is what the rule is about
+VOLUME = "dshm"  # as the manifests of vLLM and Kubeflow call it
+DEFAULT_SIZE = "64 MiB"
+GPUS_MIN = 2
+MOUNTS_ITS_OWN = frozenset({"RayCluster", "RayJob", "RayService"})
+
+
+def check(pod: PodView, _world: World) -> Iterator[Hit]:
+    """Find containers with several GPUs that leave /dev/shm as it is."""
+    if pod.spec.is_true("hostIPC") or pod.workload.kind in MOUNTS_ITS_OWN or not pod.is_complete:
+        return
+    for container in pod.containers:
+        if container.gpus >= GPUS_MIN and container.mount(SHM) is None and not _shares(container):
+            yield Hit(
+                container.resources_path,
+                f"container {container.name} has {container.gpus} GPUs, but {SHM} is the default "
+                f"{DEFAULT_SIZE}",
+                edits=_edits(pod, container),
+            )
+
+
+def _shares(container: ContainerView) -> bool:
+    return all(ask.resource.sharing in {"share", "part"} for ask in container.gpu_asks)
+
+
+def _edits(pod: PodView, container: ContainerView) -> tuple[Edit, ...]:
+    """Return a volume of half the memory limit, as Linux sizes a tmpfs; none without a limit.
+
+    Where another container of the pod has been given one already, it is shared.
+    """
+    size = _half(container.limits.get("memory"))
+    mount = Append(container.at("volumeMounts"), {"name": VOLUME, "mountPath": SHM})
+    there = [one for _, one in pod.spec.mappings("volumes") if one.get("name") == VOLUME]
+    if there:
+        is_memory = plain.text(there[0], "emptyDir", "medium") == "Memory"
+        return (mount,) if is_memory else ()
+    if size is None:
+        return ()
+    volume = {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": size}}
+    return mount, Append(pod.spec.at("volumes"), volume)
+
+
+def _half(memory: object) -> str | None:
+    if not isinstance(memory, str | int):
+        return None
+    try:
+        size = parse_quantity(memory) // 2
+    except ValueError:
+        return None
+    mebi = size // 2**20
+    return format_quantity(mebi * 2**20, binary=True) if mebi > 0 else None
+
+
+RULES = (
+    Rule(
+        id="GPU-SHM",
+        severity="error",
+        title="Several GPUs need more shared memory than the default",
+        why="NCCL and DataLoader workers exchange data under /dev/shm. A container gets 64 MiB of "
+        "it, and what needs more stops with 'failed to extend /dev/shm' or a bus error, often "
+        "hours after the start.",
+        remedy="mount an emptyDir with medium: Memory and a sizeLimit at /dev/shm; it counts "
+        "towards the memory limit",
+        source="NCCL user guide, Troubleshooting, Shared memory; NVIDIA/nccl #290, #525; "
+        "pytorch #16979; core/v1 EmptyDirVolumeSource",
+        scope="pod",
+        check=check,
+        has_fix=True,
+        failing="""\
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: train
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: trainer
+          image: registry.example/trainer:1.4
+          resources: # <- here
+            limits:
+              memory: 64Gi
+              nvidia.com/gpu: 4
+""",
+        passing="""\
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: train
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: trainer
+          image: registry.example/trainer:1.4
+          resources:
+            limits:
+              memory: 64Gi
+              nvidia.com/gpu: 4
+          volumeMounts:
+            - name: dshm
+              mountPath: /dev/shm
+      volumes:
+        - name: dshm
+          emptyDir:
+            medium: Memory
+            sizeLimit: 32Gi
+""",
+    ),
+)

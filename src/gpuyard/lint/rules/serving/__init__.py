@@ -1,0 +1,1 @@
+"""What answers requests: probes, budgets, roll-outs, grace."""
