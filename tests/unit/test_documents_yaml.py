@@ -109,6 +109,11 @@ def test_value(text, expected):
         ),
         pytest.param("kind: List\nitems: []\n", [], id="an empty List"),
         pytest.param(
+            "kind: List\nitems:\n- [{kind: A, apiVersion: v1}]\n",
+            [{"kind": "A", "apiVersion": "v1"}],
+            id="an array in a List",
+        ),
+        pytest.param(
             "kind: AllowList\nitems: 3\n", [{"kind": "AllowList", "items": 3}], id="no List"
         ),
         pytest.param(
@@ -120,6 +125,13 @@ def test_value(text, expected):
 )
 def test_documents(text, expected):
     assert values(text) == expected
+
+
+def test_lists_in_lists_end_somewhere():
+    text = "{kind: List, items: [" * 20 + "{a: 1}" + "]}" * 20
+    (document,) = read(text, "f").documents
+    assert document.kind == "List"
+    assert document.position(("items", 0)).column == 21 * 10 + 1
 
 
 def test_aliases_share_one_value_with_their_anchor():

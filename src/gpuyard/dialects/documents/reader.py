@@ -18,7 +18,7 @@ from gpuyard.dialects.plain import Path
 MIB = 2**20
 DEFAULT_LIMITS = Limits()
 
-_LISTS_MAX = 8  # lists in lists
+_LIST_LEVELS_MAX = 16  # of paths to objects in lists in lists
 _BEGINS_AS_JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\"\[{\]])")
 _BROKEN_BY_TEMPLATES = frozenset({"syntax", "key"})
 _REMEDY = "render it first: helm template CHART | gpuyard lint -"
@@ -199,10 +199,12 @@ def _flattened(value: object, prefix: Path = ()) -> Iterator[tuple[object, Path]
     """Return the objects in `value`, a List or an array of them too, with their paths."""
     if value is None:
         return
-    if isinstance(value, list) and value and not prefix and all(map(_is_object, value)):
+    if len(prefix) > _LIST_LEVELS_MAX:
+        yield value, prefix
+    elif isinstance(value, list) and value and all(map(_is_object, value)):
         for index, each in enumerate(value):
-            yield from _flattened(each, (index,))
-    elif isinstance(value, dict) and _is_list(value) and len(prefix) < 2 * _LISTS_MAX:
+            yield from _flattened(each, (*prefix, index))
+    elif isinstance(value, dict) and _is_list(value):
         kind, version = str(value["kind"]), str(value.get("apiVersion", ""))
         for index, each in enumerate(value["items"]):
             item = _named(each, version, kind[: -len("List")]) if isinstance(each, dict) else each

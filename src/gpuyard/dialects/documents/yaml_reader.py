@@ -158,7 +158,6 @@ class _Builder:
                 self.alias(event)
             elif isinstance(event, yaml.DocumentStartEvent):
                 self.anchors = {}
-                self.aliased = 0
             elif isinstance(event, yaml.DocumentEndEvent) and event.explicit:
                 self.complete = len(self.documents)
 
