@@ -303,6 +303,17 @@ def test_documents_are_counted_to_a_limit():
     assert read("a: 1\n---\n" * 4 + "a: 1", "f", limits=Limits(documents_max=5)).problems == []
 
 
+def test_values_are_counted_to_a_limit():
+    limits = Limits(yaml_values_max=10)
+    for text in ("a: [" + "1, " * 20 + "]", "a: [" + "{}, " * 20 + "]", "a: 1\n" * 20):
+        assert read(text, "f", limits=limits).documents == []
+        assert read(text, "f", limits=limits).problems[-1].code == "too-large"
+    found = read("---\na: [1, 2, 3]\n" * 5, "f", limits=limits)
+    assert len(found.documents) == 2
+    assert [(p.code, p.position.line) for p in found.problems] == [("too-many", 5)]
+    assert found.problems[0].message == "more than 10 values; the rest is not read"
+
+
 def test_without_libyaml_the_same_comes_out(monkeypatch):
     text = "a: &x [1, yes]\nb: {<<: {c: *x}, d: 0777}\n---\nc: [\n---\nd: e\nd: f\n"
     fast = read(text, "f")

@@ -48,6 +48,7 @@ class _Reading:
         self.problems: list[Problem] = []
         self.file = File(source)
         self.seen = 0  # pieces and items, whether they are documents or not
+        self.values = 0
 
     def read(self, given: str | bytes) -> None:
         text = _without_mark(given)
@@ -121,6 +122,7 @@ class _Reading:
 
     def yaml_piece(self, piece: YamlPiece) -> None:
         found = read_piece(piece.text, self.limits)
+        self.values += found.values
         flaws = found.flaws
         if any(flaw.code in _BROKEN_BY_TEMPLATES and not flaw.is_read for flaw in flaws):
             template = template_mark(piece.text)
@@ -179,13 +181,16 @@ class _Reading:
         """Count what begins at `mark`, and tell whether so much was found that it is not read."""
         if len(self.problems) > self.limits.problems_max:
             return True
-        maximum = self.limits.documents_max
         self.seen += 1
-        if self.seen <= maximum:
-            return False
-        message = f"more than {maximum} documents; the rest is not read"
-        self.problem("too-many", places.position(mark), message)
-        return True
+        what = ""
+        if self.seen > self.limits.documents_max:
+            what = f"{self.limits.documents_max} documents"
+        elif self.values > self.limits.yaml_values_max:
+            what = f"{self.limits.yaml_values_max} values"
+        if what:
+            message = f"more than {what}; the rest is not read"
+            self.problem("too-many", places.position(mark), message)
+        return bool(what)
 
     def is_too_large(self, text: str | bytes, language: str, maximum: int) -> bool:
         if len(text) <= maximum:
