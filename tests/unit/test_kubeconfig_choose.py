@@ -390,6 +390,8 @@ def test_a_pod_that_acts_as_somebody(pod):
     access = find(Wish(impersonate="anna", namespace="x"), environ, folder)
     assert access.impersonation == Impersonation(user="anna")
     assert access.namespace == "x"
+    with pytest.raises(KubeconfigError, match="no user is named to act as"):
+        find(Wish(impersonate_groups=("g",)), environ, folder)
 
 
 def test_nowhere_a_cluster(tmp_path):
