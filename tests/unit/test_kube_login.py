@@ -19,6 +19,7 @@ from gpuyard.kube.login.sources import source_of
 from gpuyard.kube.login.validity import validity
 from gpuyard.kube.secret import Secret
 from gpuyard.local.certificates import Authority
+from tests.processes import is_running, wait_until
 
 V1 = "client.authentication.k8s.io/v1"
 AUTHORITY = Authority.new("test")
@@ -284,8 +285,7 @@ def test_a_plugin_is_ended_when_nobody_waits_any_more(tmp_path):
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(cancelled(python_plugin(body)))
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(process.read_text()), 0)
+    wait_until(lambda: not is_running(int(process.read_text())))
 
 
 @pytest.mark.parametrize(
