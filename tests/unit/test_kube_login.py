@@ -17,7 +17,7 @@ from gpuyard.kube.login.exec_plugin import ExecPluginSource
 from gpuyard.kube.login.files import WatchedFile
 from gpuyard.kube.login.sources import source_of
 from gpuyard.kube.login.validity import validity
-from gpuyard.kube.secret import Secret
+from gpuyard.kube.secret import Secret, SecretJson
 from gpuyard.local.certificates import Authority
 from tests.processes import is_running, wait_until
 
@@ -190,7 +190,9 @@ def test_a_plugin_is_told_what_is_wanted(tmp_path):
         f"print({printed({'token': 't'})!r})"
     )
     environment = (("EXTRA", Secret("x")),)
-    source = python_plugin(body, environment=environment, cluster_info={"server": "https://a"})
+    source = python_plugin(
+        body, environment=environment, cluster_info=SecretJson.of({"server": "https://a"})
+    )
     assert identity(source).authorization.reveal() == "Bearer t"
     information, extra, standard_input = json.loads(told.read_text())
     assert json.loads(information) == {
