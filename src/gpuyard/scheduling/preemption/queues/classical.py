@@ -21,18 +21,20 @@ Semantics: Kueue v0.19.2, pkg/scheduler/preemption/classical/ and preemption.go
 (classicalPreemptions).
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from gpuyard.model.queues import FlavorResource
+from gpuyard.model.queues import Admitted, FlavorResource
 from gpuyard.scheduling import quota
 from gpuyard.scheduling.preemption.queues.candidates import (
     NOBODY_USED,
     Candidate,
     LocalUsage,
     Rank,
+    candidate,
     in_order,
-    in_queue,
+    let_go,
 )
 from gpuyard.scheduling.preemption.queues.minimal import Trial, fill_back
 from gpuyard.scheduling.preemption.queues.policies import may_borrow_over
@@ -94,9 +96,14 @@ def search(
     claimed: Sequence[Claimed],
     local_usage: LocalUsage = NOBODY_USED,
 ) -> list[Target]:
-    """Return who of those that were collected has to go, none where it would not help."""
+    """Return who of those that were collected has to go, none where it would not help.
+
+    They stand in the order of `in_turn`; only what LocalQueues used is looked at anew.
+    """
     demand = trial.demand
-    ordered = _in_order(claimed, rules, local_usage)
+    ordered = claimed
+    if rules.by_local_usage and local_usage:
+        ordered = _by_local_usage(claimed, rules, local_usage)
     for may_borrow in attempts(trial, {each.claim for each in claimed}):
         taken: list[Claimed] = []
         for each in ordered:
@@ -140,24 +147,79 @@ def _is_under_nominal(trial: Trial) -> bool:
 def collect(
     queues: Queues, demand: Demand, rules: QueuePreemptionRules, order: VictimOrder = "newest"
 ) -> list[Claimed]:
-    """Return the candidates with their claims, in no order."""
-    claimed = [
-        Claimed(each, "within", ()) for each in in_queue(queues, demand.queue, demand, rules, order)
+    """Return all candidates with their claims, in no order."""
+    found = _claims(queues, demand, rules, owns_enough=True)
+    return _ranked(queues, found, demand, rules, order)
+
+
+def in_turn(
+    queues: Queues, demand: Demand, rules: QueuePreemptionRules, orders: Sequence[VictimOrder]
+) -> list[list[Claimed]]:
+    """Return for each of `orders` the candidates that could help, as they are taken.
+
+    Who is told to go already comes first, then the others; each by claim, then by rank. A claim
+    ``without-borrowing`` is good for nothing where the demand has to borrow even if everybody of
+    its own queue leaves who may.
+    """
+    found = _claims(queues, demand, rules, owns_enough=False)
+    return [sorted(_ranked(queues, found, demand, rules, order), key=_turn) for order in orders]
+
+
+Found = tuple[Admitted, Claim, tuple[QuotaNode, ...]]
+
+
+def _ranked(
+    queues: Queues,
+    found: Sequence[Found],
+    demand: Demand,
+    rules: QueuePreemptionRules,
+    order: VictimOrder,
+) -> list[Claimed]:
+    return [
+        Claimed(candidate(queues, admitted, demand, rules, order), claim, branch)
+        for admitted, claim, branch in found
     ]
+
+
+def _claims(
+    queues: Queues,
+    demand: Demand,
+    rules: QueuePreemptionRules,
+    *,
+    owns_enough: bool,
+) -> list[Found]:
+    """Return who could go and by which claim; unless it `owns_enough`, without empty claims."""
+    own = let_go(queues, demand.queue, demand, rules)
+    found: list[Found] = [(each, "within", ()) for each in own]
     allowed = queues.specs[demand.queue].preemption
     if allowed.reclaim_within_cohort == "Never":
-        return claimed
-    for outside in _outside(queues.node(demand.queue), demand):
-        candidates = in_queue(queues, outside.queue, demand, rules, order)
+        return found
+    leaf = queues.node(demand.queue)
+    owns_enough = owns_enough or _may_own_enough(leaf, demand, own)
+    never_borrows_over = allowed.borrow_within_cohort.policy == "Never"
+    for outside in _outside(leaf, demand):
         if outside.is_hierarchical:
-            claimed += [Claimed(each, "hierarchical", outside.branch) for each in candidates]
+            others = let_go(queues, outside.queue, demand, rules)
+            found += [(each, "hierarchical", outside.branch) for each in others]
             continue
-        for candidate in candidates:
-            victim = candidate.admitted.workload
-            may_borrow = may_borrow_over(allowed, demand.workload, victim, rules)
-            claim: Claim = "while-borrowing" if may_borrow else "without-borrowing"
-            claimed.append(Claimed(candidate, claim, outside.branch))
-    return claimed
+        if never_borrows_over and not owns_enough:
+            continue
+        for each in let_go(queues, outside.queue, demand, rules):
+            if may_borrow_over(allowed, demand.workload, each.workload, rules):
+                found.append((each, "while-borrowing", outside.branch))
+            elif owns_enough:
+                found.append((each, "without-borrowing", outside.branch))
+    return found
+
+
+def _may_own_enough(leaf: QuotaNode, demand: Demand, own: Iterable[Admitted]) -> bool:
+    """Tell whether the demand would fit into what its queue owns if all of `own` left."""
+    left: Counter[FlavorResource] = Counter()
+    for each in own:
+        left.update(dict(each.admission.usage().quota))
+    return not any(
+        quota.is_borrowing(leaf, key, amount - left[key]) for key, amount in demand.usage.quota
+    )
 
 
 def _outside(leaf: QuotaNode, demand: Demand) -> Iterator[Outside]:
@@ -223,23 +285,16 @@ def is_valid(each: Claimed, contested: frozenset[FlavorResource], *, may_borrow:
     return not any(is_within_nominal(node, contested) for node in each.branch)
 
 
-def _in_order(
+def _by_local_usage(
     claimed: Sequence[Claimed], rules: QueuePreemptionRules, local_usage: LocalUsage
 ) -> list[Claimed]:
-    """Return who was told to go already, then the others; each by claim, then by rank."""
-    if not (rules.by_local_usage and local_usage):
-        groups = {GROUP_OF[each.claim] for each in claimed}
-        return sorted(claimed, key=_turn if len(groups) > 1 else _rank)
+    """Return who was told to go already, then the others; each by claim, then as they are taken."""
     by_key = {each.key: each for each in claimed}
     in_rank: list[Claimed] = []
     for claims in GROUPS:
         group = (each.candidate for each in claimed if each.claim in claims)
         in_rank += (by_key[each.key] for each in in_order(group, rules, local_usage))
     return sorted(in_rank, key=lambda each: not each.candidate.admitted.evicted)
-
-
-def _rank(each: Claimed) -> Rank:
-    return each.candidate.rank  # who was told to go already comes first in it
 
 
 def _turn(each: Claimed) -> tuple[bool, int, Rank]:

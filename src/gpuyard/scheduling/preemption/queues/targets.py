@@ -14,6 +14,7 @@ finds the optimum in 99 questions of 100 (tests/unit/test_least_lost.py).
 Semantics: Kueue v0.19.2, pkg/scheduler/preemption/preemption.go (GetTargets).
 """
 
+import sys
 from collections.abc import Callable, Sequence, Set as AbstractSet
 from functools import partial
 from typing import Generic, Protocol, TypeVar
@@ -48,10 +49,10 @@ def targets(
 
     `places_fit` is asked whether the demand finds its places in topologies, with the victims' free.
     """
-    searches = [
-        _search(queues, demand, rules, order, places_fit=places_fit, local_usage=local_usage)
-        for order in ORDERS[rules.victims]
-    ]
+    orders = ORDERS[rules.victims]
+    searches = _searches(
+        queues, demand, rules, orders, places_fit=places_fit, local_usage=local_usage
+    )
     if rules.victims == "newest":
         return searches[0].victims()
     return _LeastLost(queues, searches).found()
@@ -65,8 +66,8 @@ def any_targets(
     local_usage: LocalUsage = NOBODY_USED,
 ) -> tuple[Target, ...]:
     """Return some victims that make room, though others may lose less."""
-    order = ORDERS[rules.victims][0]
-    return _search(queues, demand, rules, order, local_usage=local_usage).victims()
+    orders = ORDERS[rules.victims][:1]
+    return _searches(queues, demand, rules, orders, local_usage=local_usage)[0].victims()
 
 
 class _Collected(Protocol):
@@ -111,9 +112,11 @@ class _Search(Generic[Each]):
                     for each in offered
                     if each.key not in spared and (below is None or each.priority < below)
                 ]
+            if not offered:
+                return ()
             with self.start(self.places_fit) as trial:
                 victims = self.search(trial, self.rules, offered)
-            if not (self.rules.revalidate or self.rules.stable):
+            if not victims or not (self.rules.revalidate or self.rules.stable):
                 return tuple(victims)
             with self.start(anywhere) as trial:
                 wrong = illegal(trial, victims, self.rules)
@@ -123,35 +126,41 @@ class _Search(Generic[Each]):
         return ()
 
 
-def _search(
+def _searches(
     queues: Queues,
     demand: Demand,
     rules: QueuePreemptionRules,
-    order: VictimOrder,
+    orders: Sequence[VictimOrder],
     *,
     places_fit: PlacesFit = anywhere,
     local_usage: LocalUsage = NOBODY_USED,
-) -> _Search[Candidate] | _Search[Claimed]:
+) -> Sequence[_Search[Candidate]] | Sequence[_Search[Claimed]]:
+    """Return a search in each of `orders`."""
     start = partial(Trial, queues, demand)
     if rules.fair_sharing:
-        shared = fair.collect(queues, demand, rules, order)
         fairly = partial(fair.search, local_usage=local_usage)
-        return _Search(start, rules, shared, fairly, places_fit)
-    claimed = classical.collect(queues, demand, rules, order)
+        return [
+            _Search(start, rules, fair.collect(queues, demand, rules, order), fairly, places_fit)
+            for order in orders
+        ]
     by_claim = partial(classical.search, local_usage=local_usage)
-    return _Search(start, rules, claimed, by_claim, places_fit)
+    return [
+        _Search(start, rules, claimed, by_claim, places_fit)
+        for claimed in classical.in_turn(queues, demand, rules, orders)
+    ]
 
 
 class _LeastLost:
     """Looks for the victims that lose least together, among the least important that suffice."""
 
     def __init__(
-        self, queues: Queues, searches: Sequence[_Search[Candidate] | _Search[Claimed]]
+        self, queues: Queues, searches: Sequence[_Search[Candidate]] | Sequence[_Search[Claimed]]
     ) -> None:
         self.queues = queues
         self.searches = searches
         everybody = (each for search in searches[:1] for each in search.collected)
         self.priorities = {each.key: each.priority for each in everybody}
+        self._losses: dict[str, int] = {}
 
     def found(self) -> tuple[Target, ...]:
         best = less_important = self._victims(None)
@@ -173,10 +182,21 @@ class _LeastLost:
                 break
             most = max(left, key=lambda key: (self._loss(key), key))
             asked.add(most)
+            if (self._least(below, spared | {most}), 1) >= self._lost(best):
+                continue
             other = self._victims(below, spared | {most})
             if other and self._lost(other) < self._lost(best):
                 best, spared = other, spared | {most}
         return best
+
+    def _least(self, below: int | None, spared: AbstractSet[str]) -> int:
+        """Return what anybody loses at least: no set of victims is cheaper."""
+        losses = (
+            self._loss(key)
+            for key, priority in self.priorities.items()
+            if key not in spared and (below is None or priority < below)
+        )
+        return min(losses, default=sys.maxsize)
 
     def _victims(
         self, below: int | None, spared: AbstractSet[str] = frozenset()
@@ -190,4 +210,7 @@ class _LeastLost:
         return sum(self._loss(victim.workload) for victim in victims), len(victims)
 
     def _loss(self, key: str) -> int:
-        return self.queues.losses.get(key, NOTHING_LOST).device_ns
+        loss = self._losses.get(key)
+        if loss is None:
+            loss = self._losses[key] = self.queues.losses.get(key, NOTHING_LOST).device_ns
+        return loss
