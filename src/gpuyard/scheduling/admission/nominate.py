@@ -170,9 +170,12 @@ class Nominator:
         question = self._question(request)
         wanted, _ = place_requests(question, assignment.pod_sets)
 
+        topologies = self._places(request)
+
         def places_fit() -> bool:
-            found = question.topologies.place(wanted, empty=False)
-            return not isinstance(found, NotPlaced)
+            return topologies.may_place(wanted) and not isinstance(
+                topologies.place(wanted, empty=False), NotPlaced
+            )
 
         needs = quota_needs(assignment, request.pod_sets, request.replaced)
         demand = Demand(
