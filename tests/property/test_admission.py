@@ -1,6 +1,7 @@
 """Rounds of admission in any yard: what they promise is there, and they come to rest."""
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given
 
 from gpuyard.model.queues import (
@@ -23,7 +24,15 @@ from gpuyard.scheduling.flavors.modes import Mode
 from gpuyard.scheduling.flavors.rules import FlavorRules
 from gpuyard.scheduling.ordering.between import BetweenRules
 from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules
+from tests.kept_answers import asked_again
 from tests.small_yard import Yard, state
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _answers_are_checked():
+    with asked_again():
+        yield
+
 
 GPU = "gpu"
 FLAVORS = ("a", "b")

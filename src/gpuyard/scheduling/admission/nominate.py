@@ -9,7 +9,9 @@ Semantics: Kueue v0.19.2, pkg/scheduler/scheduler.go (getAssignments, getInitial
 updateAssignmentForTAS).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
 import msgspec
 
@@ -32,6 +34,9 @@ from gpuyard.scheduling.preemption.queues.simulate import simulate
 from gpuyard.scheduling.preemption.queues.targets import targets
 from gpuyard.scheduling.queues import NOTHING_LOST, Queues
 from gpuyard.scheduling.quota import borrowing_height
+
+ANSWERS_KEPT_MAX = 4096  # of one round; beyond it they are worked out anew
+Answer = TypeVar("Answer")
 
 
 class Nominator:
@@ -57,6 +62,20 @@ class Nominator:
         self.now_ns = now_ns
         self.local_usage = local_usage
         self.may_evict = may_evict
+        self._simulated: dict[Hashable, Simulation] | None = None
+        self._found: dict[Hashable, tuple[Target, ...]] | None = None
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Remember, for as long as the block lasts, what preemption could do in each state.
+
+        In it nothing may change but what is used (`Queues.state`): a round looks at a head twice.
+        """
+        self._simulated, self._found = {}, {}
+        try:
+            yield
+        finally:
+            self._simulated = self._found = None
 
     def in_peace(self) -> "Nominator":
         """Return one that answers for the same state and evicts nobody."""
@@ -136,6 +155,18 @@ class Nominator:
             if not self._may_preempt(head.workload):
                 height = borrowing_height(self.queues.node(head.queue), key, amount)
                 return Simulation(possibility="NoCandidates", borrowing_levels=height.levels)
+            return self._simulate(head, key, amount)
+
+        return assign(
+            self.queues,
+            request,
+            rules=self.rules.flavors,
+            simulate=ask,
+            topologies=self._places(request),
+        )
+
+    def _simulate(self, head: Head, key: FlavorResource, amount: int) -> Simulation:
+        def ask() -> Simulation:
             return simulate(
                 self.queues,
                 head.queue,
@@ -146,13 +177,8 @@ class Nominator:
                 local_usage=self.local_usage,
             )
 
-        return assign(
-            self.queues,
-            request,
-            rules=self.rules.flavors,
-            simulate=ask,
-            topologies=self._places(request),
-        )
+        asked = self.queues.state, head.queue, head.workload.key, key, amount
+        return _kept(self._simulated, asked, ask)
 
     def _question(self, request: FlavorRequest) -> Question:
         places = self._places(request)
@@ -167,6 +193,17 @@ class Nominator:
     ) -> tuple[Target, ...]:
         if not self._may_preempt(head.workload):
             return ()
+        asked = (
+            self.queues.state,
+            head.queue,
+            head.workload.key,
+            *((each.name, each.count, each.choices) for each in assignment.pod_sets),
+        )
+        return _kept(self._found, asked, lambda: self._seek_victims(head, request, assignment))
+
+    def _seek_victims(
+        self, head: Head, request: FlavorRequest, assignment: FlavorAssignment
+    ) -> tuple[Target, ...]:
         question = self._question(request)
         wanted, _ = place_requests(question, assignment.pod_sets)
 
@@ -256,6 +293,20 @@ class Nominator:
         return found._replace(
             assignment=msgspec.structs.replace(assignment, pod_sets=pod_sets, usage=usage)
         )
+
+
+def _kept(
+    known: dict[Hashable, Answer] | None, asked: Hashable, ask: Callable[[], Answer]
+) -> Answer:
+    """Return what is `known`, else `ask` and keep the answer."""
+    if known is None:
+        return ask()
+    answer = known.get(asked)
+    if answer is None:
+        if len(known) >= ANSWERS_KEPT_MAX:
+            known.clear()
+        answer = known[asked] = ask()
+    return answer
 
 
 def _is_possible(found: Nomination) -> bool:

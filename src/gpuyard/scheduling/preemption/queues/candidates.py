@@ -86,7 +86,7 @@ def in_queue(
 ) -> list[Candidate]:
     """Return the candidates of one queue as they come; `order` goes into their ranks."""
     return [
-        candidate(queues, each, demand, rules, order)
+        candidate(each, demand, rules, order, queues.losses)
         for each in let_go(queues, queue, demand, rules)
     ]
 
@@ -115,15 +115,15 @@ def let_go(
 
 
 def candidate(
-    queues: Queues,
     admitted: Admitted,
     demand: Demand,
     rules: QueuePreemptionRules,
     order: VictimOrder,
+    losses: Mapping[str, Loss],
 ) -> Candidate:
     """Return a workload that could go with its rank in `order`."""
     is_own = admitted.admission.cluster_queue == demand.queue
-    lost = _lost(admitted, queues.losses, order)
+    lost = _lost(admitted, losses, order)
     return Candidate(_rank(admitted, rules, lost, is_own=is_own), admitted)
 
 

@@ -22,7 +22,7 @@ Semantics: Kueue v0.19.2, pkg/scheduler/preemption/classical/ and preemption.go
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from gpuyard.model.queues import Admitted, FlavorResource
@@ -45,7 +45,7 @@ from gpuyard.scheduling.preemption.queues.rules import (
     Target,
     VictimOrder,
 )
-from gpuyard.scheduling.queues import Queues
+from gpuyard.scheduling.queues import NOTHING_LOST, Loss, Queues
 from gpuyard.scheduling.quota import QuotaNode
 
 Claim = Literal["within", "hierarchical", "without-borrowing", "while-borrowing"]
@@ -149,7 +149,7 @@ def collect(
 ) -> list[Claimed]:
     """Return all candidates with their claims, in no order."""
     found = _claims(queues, demand, rules, owns_enough=True)
-    return _ranked(queues, found, demand, rules, order)
+    return _ranked(found, demand, rules, order, queues.losses)
 
 
 def in_turn(
@@ -162,21 +162,25 @@ def in_turn(
     its own queue leaves who may.
     """
     found = _claims(queues, demand, rules, owns_enough=False)
-    return [sorted(_ranked(queues, found, demand, rules, order), key=_turn) for order in orders]
+    losses: Mapping[str, Loss] = {}
+    if any(order != "newest" for order in orders):
+        keys = (admitted.workload.key for admitted, _, _ in found)
+        losses = {key: queues.losses.get(key, NOTHING_LOST) for key in keys}
+    return [sorted(_ranked(found, demand, rules, order, losses), key=_turn) for order in orders]
 
 
 Found = tuple[Admitted, Claim, tuple[QuotaNode, ...]]
 
 
 def _ranked(
-    queues: Queues,
     found: Sequence[Found],
     demand: Demand,
     rules: QueuePreemptionRules,
     order: VictimOrder,
+    losses: Mapping[str, Loss],
 ) -> list[Claimed]:
     return [
-        Claimed(candidate(queues, admitted, demand, rules, order), claim, branch)
+        Claimed(candidate(admitted, demand, rules, order, losses), claim, branch)
         for admitted, claim, branch in found
     ]
 
@@ -195,7 +199,7 @@ def _claims(
     if allowed.reclaim_within_cohort == "Never":
         return found
     leaf = queues.node(demand.queue)
-    owns_enough = owns_enough or _may_own_enough(leaf, demand, own)
+    owns_enough = owns_enough or _may_own_enough(queues, demand, own)
     never_borrows_over = allowed.borrow_within_cohort.policy == "Never"
     for outside in _outside(leaf, demand):
         if outside.is_hierarchical:
@@ -212,11 +216,12 @@ def _claims(
     return found
 
 
-def _may_own_enough(leaf: QuotaNode, demand: Demand, own: Iterable[Admitted]) -> bool:
+def _may_own_enough(queues: Queues, demand: Demand, own: Iterable[Admitted]) -> bool:
     """Tell whether the demand would fit into what its queue owns if all of `own` left."""
+    leaf = queues.node(demand.queue)
     left: Counter[FlavorResource] = Counter()
     for each in own:
-        left.update(dict(each.admission.usage().quota))
+        left.update(dict(queues.usage_of(each.workload.key).quota))
     return not any(
         quota.is_borrowing(leaf, key, amount - left[key]) for key, amount in demand.usage.quota
     )

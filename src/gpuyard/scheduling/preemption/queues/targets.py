@@ -23,7 +23,7 @@ from gpuyard.scheduling.preemption.queues import classical, fair
 from gpuyard.scheduling.preemption.queues.candidates import NOBODY_USED, Candidate, LocalUsage
 from gpuyard.scheduling.preemption.queues.classical import Claimed
 from gpuyard.scheduling.preemption.queues.legal import illegal
-from gpuyard.scheduling.preemption.queues.minimal import PlacesFit, Trial, anywhere
+from gpuyard.scheduling.preemption.queues.minimal import Known, PlacesFit, Trial, anywhere
 from gpuyard.scheduling.preemption.queues.rules import (
     ORDERS,
     Demand,
@@ -88,17 +88,19 @@ class _Search(Generic[Each]):
 
     def __init__(
         self,
-        start: Callable[[PlacesFit], Trial],
+        start: Callable[..., Trial],
         rules: QueuePreemptionRules,
         collected: Sequence[Each],
         search: Callable[[Trial, QueuePreemptionRules, Sequence[Each]], list[Target]],
         places_fit: PlacesFit,
+        known: Known,
     ) -> None:
         self.start = start
         self.rules = rules
         self.collected = collected
         self.search = search
         self.places_fit = places_fit
+        self.known = known
 
     def victims(
         self, below: int | None = None, spared: AbstractSet[str] = frozenset()
@@ -114,11 +116,11 @@ class _Search(Generic[Each]):
                 ]
             if not offered:
                 return ()
-            with self.start(self.places_fit) as trial:
+            with self.start(self.places_fit, self.known) as trial:
                 victims = self.search(trial, self.rules, offered)
             if not victims or not (self.rules.revalidate or self.rules.stable):
                 return tuple(victims)
-            with self.start(anywhere) as trial:
+            with self.start() as trial:
                 wrong = illegal(trial, victims, self.rules)
             if not wrong:
                 return tuple(victims)
@@ -137,15 +139,23 @@ def _searches(
 ) -> Sequence[_Search[Candidate]] | Sequence[_Search[Claimed]]:
     """Return a search in each of `orders`."""
     start = partial(Trial, queues, demand)
+    known: Known = {}  # by all searches, whatever their order
     if rules.fair_sharing:
         fairly = partial(fair.search, local_usage=local_usage)
         return [
-            _Search(start, rules, fair.collect(queues, demand, rules, order), fairly, places_fit)
+            _Search(
+                start,
+                rules,
+                fair.collect(queues, demand, rules, order),
+                fairly,
+                places_fit,
+                known,
+            )
             for order in orders
         ]
     by_claim = partial(classical.search, local_usage=local_usage)
     return [
-        _Search(start, rules, claimed, by_claim, places_fit)
+        _Search(start, rules, claimed, by_claim, places_fit, known)
         for claimed in classical.in_turn(queues, demand, rules, orders)
     ]
 
