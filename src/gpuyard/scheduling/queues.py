@@ -105,6 +105,7 @@ class Queues:
         self.displaced: dict[str, Admitted] = {}  # of the admitted, who seeks another place
         self.state = 0  # names what is used: another number after each change, the same undone
         self._states = count(1)
+        self.holders_changed = 0  # how often anybody was admitted or removed
         self._usages: dict[str, Usage] = {}  # of the admitted, of those who were asked about
 
     def node(self, queue: str) -> QuotaNode:
@@ -114,6 +115,7 @@ class Queues:
     def admit(self, admitted: Admitted) -> None:
         """Count a workload that holds quota, whether it fits or not."""
         queue, key = admitted.admission.cluster_queue, admitted.workload.key
+        self.holders_changed += 1
         self._usages.pop(key, None)
         self.admitted[key] = self.holders[queue][key] = admitted
         if admitted.unhealthy_nodes and not admitted.evicted:
@@ -123,6 +125,7 @@ class Queues:
     def remove(self, key: str) -> Admitted:
         """Forget a workload and return what it was; the inverse of `admit`."""
         admitted = self.admitted.pop(key)
+        self.holders_changed += 1
         self._usages.pop(key, None)
         queue = admitted.admission.cluster_queue
         del self.holders[queue][key]

@@ -29,6 +29,7 @@ from gpuyard.scheduling.flavors.scan import ScanStamp, is_outdated
 from gpuyard.scheduling.flavors.topologies import FlavorTopologies
 from gpuyard.scheduling.ordering.turns import queued_ns
 from gpuyard.scheduling.preemption.queues.candidates import NOBODY_USED, LocalUsage
+from gpuyard.scheduling.preemption.queues.classical import Offers
 from gpuyard.scheduling.preemption.queues.rules import Demand, Simulation, Target
 from gpuyard.scheduling.preemption.queues.simulate import simulate
 from gpuyard.scheduling.preemption.queues.targets import targets
@@ -64,18 +65,20 @@ class Nominator:
         self.may_evict = may_evict
         self._simulated: dict[Hashable, Simulation] | None = None
         self._found: dict[Hashable, tuple[Target, ...]] | None = None
+        self._offers: Offers | None = None
 
     @contextmanager
     def remembering(self) -> Iterator[None]:
-        """Remember, for as long as the block lasts, what preemption could do in each state.
+        """Remember, for as long as the block lasts, who could go and what that would do.
 
-        In it nothing may change but what is used (`Queues.state`): a round looks at a head twice.
+        In it nothing may change but who holds what (`Queues.state`): a round looks at a head twice,
+        and many heads at the same candidates.
         """
-        self._simulated, self._found = {}, {}
+        self._simulated, self._found, self._offers = {}, {}, Offers()
         try:
             yield
         finally:
-            self._simulated = self._found = None
+            self._simulated = self._found = self._offers = None
 
     def in_peace(self) -> "Nominator":
         """Return one that answers for the same state and evicts nobody."""
@@ -175,6 +178,7 @@ class Nominator:
                 amount,
                 self.rules.preemption,
                 local_usage=self.local_usage,
+                known=self._offers,
             )
 
         asked = self.queues.state, head.queue, head.workload.key, key, amount
@@ -232,6 +236,7 @@ class Nominator:
             self.rules.preemption,
             places_fit=places_fit,
             local_usage=self.local_usage,
+            known=self._offers,
         )
         told = [each for each in found if not self.queues.admitted[each.workload].evicted]
         if told and (head.has_room or not self._has_waited_for(head.workload, told)):

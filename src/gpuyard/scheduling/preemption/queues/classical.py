@@ -22,7 +22,7 @@ Semantics: Kueue v0.19.2, pkg/scheduler/preemption/classical/ and preemption.go
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from gpuyard.model.queues import Admitted, FlavorResource
@@ -61,6 +61,7 @@ GROUPS: tuple[tuple[Claim, ...], ...] = (
     ("without-borrowing", "while-borrowing"),
     ("within",),
 )
+OFFERS_KEPT_MAX = 64  # lists of candidates; beyond it they are collected anew
 GROUP_OF = {claim: place for place, claims in enumerate(GROUPS) for claim in claims}
 
 
@@ -80,6 +81,32 @@ class Claimed(NamedTuple):
     def priority(self) -> int:
         """Return the priority that counts."""
         return self.candidate.priority
+
+
+Found = tuple[Admitted, Claim, tuple[QuotaNode, ...]]
+
+
+class Offers:
+    """Candidates of other queues by order and who asks, and what anybody loses, at one instant."""
+
+    def __init__(self) -> None:
+        """Know nobody."""
+        self.lists: dict[Hashable, Sequence[Claimed]] = {}
+        self.losses: dict[str, Loss] = {}  # of those who hold quota
+
+    def losses_of(self, queues: Queues, found: Iterable[Found]) -> Mapping[str, Loss]:
+        """Return a mapping that knows what each of `found` would lose."""
+        for admitted, _, _ in found:
+            key = admitted.workload.key
+            if key not in self.losses:
+                self.losses[key] = queues.losses.get(key, NOTHING_LOST)
+        return self.losses
+
+    def keep(self, asked: Hashable, offered: Sequence[Claimed]) -> None:
+        """Remember who can be taken by those who ask like that."""
+        if len(self.lists) >= OFFERS_KEPT_MAX:
+            self.lists.clear()
+        self.lists[asked] = offered
 
 
 class Outside(NamedTuple):
@@ -148,28 +175,55 @@ def collect(
     queues: Queues, demand: Demand, rules: QueuePreemptionRules, order: VictimOrder = "newest"
 ) -> list[Claimed]:
     """Return all candidates with their claims, in no order."""
-    found = _claims(queues, demand, rules, owns_enough=True)
-    return _ranked(found, demand, rules, order, queues.losses)
+    own = _within(queues, demand, rules)
+    others = _of_others(queues, demand, rules, list(_outside(queues.node(demand.queue), demand)))
+    return _ranked([*own, *others], demand, rules, order, queues.losses)
 
 
 def in_turn(
-    queues: Queues, demand: Demand, rules: QueuePreemptionRules, orders: Sequence[VictimOrder]
-) -> list[list[Claimed]]:
+    queues: Queues,
+    demand: Demand,
+    rules: QueuePreemptionRules,
+    orders: Sequence[VictimOrder],
+    known: Offers | None = None,
+) -> list[Sequence[Claimed]]:
     """Return for each of `orders` the candidates that could help, as they are taken.
 
     Who is told to go already comes first, then the others; each by claim, then by rank. A claim
     ``without-borrowing`` is good for nothing where the demand has to borrow even if everybody of
-    its own queue leaves who may.
+    its own queue leaves who may. Candidates of other queues are `known` where somebody asked for
+    as much who may take them as well, as long as nobody loses anything else by going.
     """
-    found = _claims(queues, demand, rules, owns_enough=False)
-    losses: Mapping[str, Loss] = {}
-    if any(order != "newest" for order in orders):
-        keys = (admitted.workload.key for admitted, _, _ in found)
-        losses = {key: queues.losses.get(key, NOTHING_LOST) for key in keys}
-    return [sorted(_ranked(found, demand, rules, order, losses), key=_turn) for order in orders]
-
-
-Found = tuple[Admitted, Claim, tuple[QuotaNode, ...]]
+    own = _within(queues, demand, rules)
+    allowed = queues.specs[demand.queue].preemption
+    may_borrow_over_some = allowed.borrow_within_cohort.policy != "Never"
+    is_useful = may_borrow_over_some or _may_own_enough(queues, demand, [each for each, *_ in own])
+    outside = [
+        each
+        for each in _outside(queues.node(demand.queue), demand)
+        if each.is_hierarchical or is_useful
+    ]
+    is_anybodys = allowed.reclaim_within_cohort == "Any" and not may_borrow_over_some
+    asked = (
+        queues.holders_changed,
+        "" if is_anybodys else demand.workload.key,
+        demand.contested,
+        frozenset(queues.not_evicted_by(demand.workload.key)),
+        tuple(outside),
+    )
+    known = Offers() if known is None else known
+    found: list[Sequence[Claimed]] = []
+    for order in orders:
+        others = known.lists.get((order, asked))
+        if others is None:
+            named = _of_others(queues, demand, rules, outside)
+            losses = known.losses_of(queues, named if order != "newest" else ())
+            others = sorted(_ranked(named, demand, rules, order, losses), key=_turn)
+            known.keep((order, asked), others)
+        losses = known.losses_of(queues, own if order != "newest" else ())
+        ranked = _ranked(own, demand, rules, order, losses)
+        found.append(sorted([*ranked, *others], key=_turn) if ranked else others)
+    return found
 
 
 def _ranked(
@@ -185,34 +239,25 @@ def _ranked(
     ]
 
 
-def _claims(
-    queues: Queues,
-    demand: Demand,
-    rules: QueuePreemptionRules,
-    *,
-    owns_enough: bool,
+def _within(queues: Queues, demand: Demand, rules: QueuePreemptionRules) -> list[Found]:
+    """Return who could go of the demand's own queue."""
+    return [(each, "within", ()) for each in let_go(queues, demand.queue, demand, rules)]
+
+
+def _of_others(
+    queues: Queues, demand: Demand, rules: QueuePreemptionRules, outside: Sequence[Outside]
 ) -> list[Found]:
-    """Return who could go and by which claim; unless it `owns_enough`, without empty claims."""
-    own = let_go(queues, demand.queue, demand, rules)
-    found: list[Found] = [(each, "within", ()) for each in own]
+    """Return who could go of the queues `outside`, and by which claim."""
     allowed = queues.specs[demand.queue].preemption
-    if allowed.reclaim_within_cohort == "Never":
-        return found
-    leaf = queues.node(demand.queue)
-    owns_enough = owns_enough or _may_own_enough(queues, demand, own)
-    never_borrows_over = allowed.borrow_within_cohort.policy == "Never"
-    for outside in _outside(leaf, demand):
-        if outside.is_hierarchical:
-            others = let_go(queues, outside.queue, demand, rules)
-            found += [(each, "hierarchical", outside.branch) for each in others]
-            continue
-        if never_borrows_over and not owns_enough:
-            continue
-        for each in let_go(queues, outside.queue, demand, rules):
-            if may_borrow_over(allowed, demand.workload, each.workload, rules):
-                found.append((each, "while-borrowing", outside.branch))
-            elif owns_enough:
-                found.append((each, "without-borrowing", outside.branch))
+    found: list[Found] = []
+    for queue, branch, is_hierarchical in outside:
+        for each in let_go(queues, queue, demand, rules):
+            claim: Claim = "without-borrowing"
+            if is_hierarchical:
+                claim = "hierarchical"
+            elif may_borrow_over(allowed, demand.workload, each.workload, rules):
+                claim = "while-borrowing"
+            found.append((each, claim, branch))
     return found
 
 

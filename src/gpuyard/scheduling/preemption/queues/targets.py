@@ -16,12 +16,13 @@ Semantics: Kueue v0.19.2, pkg/scheduler/preemption/preemption.go (GetTargets).
 
 import sys
 from collections.abc import Callable, Sequence, Set as AbstractSet
-from functools import partial
+from functools import cached_property, partial
 from typing import Generic, Protocol, TypeVar
 
+from gpuyard.scheduling.ordering.turns import priority
 from gpuyard.scheduling.preemption.queues import classical, fair
 from gpuyard.scheduling.preemption.queues.candidates import NOBODY_USED, Candidate, LocalUsage
-from gpuyard.scheduling.preemption.queues.classical import Claimed
+from gpuyard.scheduling.preemption.queues.classical import Claimed, Offers
 from gpuyard.scheduling.preemption.queues.legal import illegal
 from gpuyard.scheduling.preemption.queues.minimal import Known, PlacesFit, Trial, anywhere
 from gpuyard.scheduling.preemption.queues.rules import (
@@ -44,18 +45,20 @@ def targets(
     *,
     places_fit: PlacesFit = anywhere,
     local_usage: LocalUsage = NOBODY_USED,
+    known: Offers | None = None,
 ) -> tuple[Target, ...]:
     """Return who has to go, in the order in which they were found.
 
     `places_fit` is asked whether the demand finds its places in topologies, with the victims' free.
+    `known` are the candidates of demands before this one, as long as nobody's loss changes.
     """
     orders = ORDERS[rules.victims]
     searches = _searches(
-        queues, demand, rules, orders, places_fit=places_fit, local_usage=local_usage
+        queues, demand, rules, orders, known, places_fit=places_fit, local_usage=local_usage
     )
     if rules.victims == "newest":
         return searches[0].victims()
-    return _LeastLost(queues, searches).found()
+    return _LeastLost(queues, rules, searches).found()
 
 
 def any_targets(
@@ -64,10 +67,11 @@ def any_targets(
     rules: QueuePreemptionRules,
     *,
     local_usage: LocalUsage = NOBODY_USED,
+    known: Offers | None = None,
 ) -> tuple[Target, ...]:
     """Return some victims that make room, though others may lose less."""
     orders = ORDERS[rules.victims][:1]
-    return _searches(queues, demand, rules, orders, local_usage=local_usage)[0].victims()
+    return _searches(queues, demand, rules, orders, known, local_usage=local_usage)[0].victims()
 
 
 class _Collected(Protocol):
@@ -102,12 +106,19 @@ class _Search(Generic[Each]):
         self.places_fit = places_fit
         self.known = known
 
+    @cached_property
+    def lowest(self) -> int:
+        """The lowest priority of all candidates."""
+        return min((each.priority for each in self.collected), default=sys.maxsize)
+
     def victims(
         self, below: int | None = None, spared: AbstractSet[str] = frozenset()
     ) -> tuple[Target, ...]:
         """Return legal victims with a priority smaller than `below`, none of them `spared`."""
         for _ in range(ROUNDS_MAX):
             offered = self.collected
+            if below is not None and below <= self.lowest:
+                return ()
             if spared or below is not None:
                 offered = [
                     each
@@ -133,6 +144,7 @@ def _searches(
     demand: Demand,
     rules: QueuePreemptionRules,
     orders: Sequence[VictimOrder],
+    offers: Offers | None,
     *,
     places_fit: PlacesFit = anywhere,
     local_usage: LocalUsage = NOBODY_USED,
@@ -156,7 +168,7 @@ def _searches(
     by_claim = partial(classical.search, local_usage=local_usage)
     return [
         _Search(start, rules, claimed, by_claim, places_fit, known)
-        for claimed in classical.in_turn(queues, demand, rules, orders)
+        for claimed in classical.in_turn(queues, demand, rules, orders, offers)
     ]
 
 
@@ -164,12 +176,14 @@ class _LeastLost:
     """Looks for the victims that lose least together, among the least important that suffice."""
 
     def __init__(
-        self, queues: Queues, searches: Sequence[_Search[Candidate]] | Sequence[_Search[Claimed]]
+        self,
+        queues: Queues,
+        rules: QueuePreemptionRules,
+        searches: Sequence[_Search[Candidate]] | Sequence[_Search[Claimed]],
     ) -> None:
         self.queues = queues
+        self.rules = rules
         self.searches = searches
-        everybody = (each for search in searches[:1] for each in search.collected)
-        self.priorities = {each.key: each.priority for each in everybody}
         self._losses: dict[str, int] = {}
 
     def found(self) -> tuple[Target, ...]:
@@ -177,7 +191,7 @@ class _LeastLost:
         below = None
         while less_important:
             best = less_important
-            highest = max(self.priorities[victim.workload] for victim in best)
+            highest = max(self._priority(victim.workload) for victim in best)
             below = highest + 1
             less_important = self._victims(highest)
         return self._cheaper(best, below)
@@ -199,12 +213,15 @@ class _LeastLost:
                 best, spared = other, spared | {most}
         return best
 
+    def _priority(self, key: str) -> int:
+        return priority(self.queues.admitted[key].workload, self.rules.turns)
+
     def _least(self, below: int | None, spared: AbstractSet[str]) -> int:
         """Return what anybody loses at least: no set of victims is cheaper."""
         losses = (
-            self._loss(key)
-            for key, priority in self.priorities.items()
-            if key not in spared and (below is None or priority < below)
+            self._loss(each.key)
+            for each in self.searches[0].collected
+            if each.key not in spared and (below is None or each.priority < below)
         )
         return min(losses, default=sys.maxsize)
 
