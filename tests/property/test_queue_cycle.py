@@ -6,6 +6,7 @@ from graphlib import TopologicalSorter
 import hypothesis.strategies as st
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import note, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -30,7 +31,15 @@ from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import Loss, Queues
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.scheduling.topology import survey
+from tests.kept_answers import asked_again
 from tests.small_queues import GPU, group, pods, workload
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _answers_are_checked():
+    with asked_again():
+        yield
+
 
 QUEUE_NAMES = ("a", "b", "c", "d")
 RACK = "rack"

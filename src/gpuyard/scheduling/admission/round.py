@@ -57,7 +57,8 @@ def run(
             looked_at.append(head)
         else:
             refused.append(_refused(head, objection))
-    return (*_Round(nominator).run(looked_at), *refused)
+    with nominator.remembering():
+        return (*_Round(nominator).run(looked_at), *refused)
 
 
 def _refused(head: Head, objection: Objection) -> Verdict:
