@@ -9,9 +9,9 @@ from gpuyard.model.deltas import NodeObserved
 from gpuyard.model.ledger import Eviction, EvictionRules, Hold
 from gpuyard.model.nodes import Device, Node
 from gpuyard.model.plan import Evict
-from gpuyard.model.queues import FlavorResource, LocalQueue, QueuePreemption
+from gpuyard.model.queues import FlavorResource, LocalQueue, QueuePreemption, ResourceFlavor
 from gpuyard.model.resources import Resources
-from gpuyard.model.topology import HOSTNAME
+from gpuyard.model.topology import HOSTNAME, Topology
 from gpuyard.model.workloads import DeviceRequest, PodSet, PodTemplate, Request
 from gpuyard.scheduling import presets, queue_cycle
 from gpuyard.scheduling.admission.nominate import Nominator
@@ -22,6 +22,7 @@ from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import Queues
 from gpuyard.scheduling.snapshot import Snapshot
+from gpuyard.scheduling.topology import survey
 from tests.small_queues import GPU, group, pods, queue, queues_of, workload
 
 NOW = 7
@@ -30,14 +31,14 @@ NOW = 7
 class Yard:
     """Queues, who waits in them, and passes."""
 
-    def __init__(self, *specs, policy=None, placer=None):
+    def __init__(self, *specs, policy=None, placer=None, flavors=(), places=None):
         self.policy = policy or QueuePolicy()
         self.placer = placer
         self.ledger = Ledger()
         names = [spec.name for spec in specs]
         local = [LocalQueue(namespace="t", name=name, cluster_queue=name) for name in names]
-        flavors = queues_of(*specs).flavors.values()
-        self.queues = Queues(specs, flavors=flavors, local_queues=local)
+        named = queues_of(*specs, flavors=flavors).flavors.values()
+        self.queues = Queues(specs, flavors=named, local_queues=local, places=places)
         self.waiting = Waiting(self.queues, self.policy.rules)
         self.nominator = Nominator(
             self.queues,
@@ -427,3 +428,58 @@ def test_nobody_starts_on_what_victims_still_hold():
     plan = yard.run()
     assert ([each.victim for each in plan.evicts], len(plan.starts)) == (["t/victim"], 1)
     assert yard.queues.tree.cohorts["all"].usage[FlavorResource("h100", GPU)] <= 5
+
+
+# -- who was crowded out
+
+
+def crowded(**settings):
+    """Return a yard of two hosts: on one stands a borrower, and two owners want the other one.
+
+    The first of them may not have it; all that the second needs for itself is that one host.
+    """
+    placer = a_placer(4, 4)
+    topology = Topology(name="hosts", levels=(HOSTNAME,))
+    flavor = ResourceFlavor(name="h100", topology="hosts")
+    may_reclaim = QueuePreemption(reclaim_within_cohort="Any")
+    cap = UsageCap(name="fair", resource=GPU, amount=3, user="ann")
+    yard = Yard(
+        *(queue(group(h100=8), name=name, cohort="all", preemption=may_reclaim) for name in "ab"),
+        queue(group(h100=0), name="c", cohort="all"),
+        policy=QueuePolicy(caps=(cap,), **settings),
+        placer=placer,
+        flavors=[flavor],
+        places={"h100": survey(placer.snapshot, flavor, topology)},
+    )
+    yard.submit("borrower", pods(1, 4), to="c")
+    yard.run()
+    return yard
+
+
+@pytest.mark.parametrize("hold_ns", [0, 100])
+def test_nobody_evicts_because_of_somebody_who_does_not_start(hold_ns):
+    yard = crowded(rounds_per_cycle=9, hold_ns=hold_ns)
+    yard.submit("capped", pods(1, 4), to="a", user="ann", priority=1)
+    yard.submit("owner", pods(1, 4), to="b")
+    plan = yard.run()
+    assert (started(plan), plan.evicts) == (["t/owner"], ())
+    assert plan.waits.keys() == {"t/capped"}
+    assert yard.queues.holds == {}
+
+
+def test_who_was_crowded_out_evicts_where_the_other_did_start():
+    yard = crowded(rounds_per_cycle=9, hold_ns=100)
+    yard.submit("first", pods(1, 4), to="a", priority=1)
+    yard.submit("owner", pods(1, 4), to="b")
+    plan = yard.run()
+    assert started(plan) == ["t/first"]
+    assert [(each.victim, each.workload) for each in plan.evicts] == [("t/borrower", "t/owner")]
+    assert yard.queues.holds.keys() == {"t/owner"}
+
+
+def test_in_a_single_round_who_was_crowded_out_evicts_as_in_kueue():
+    yard = crowded()
+    yard.submit("capped", pods(1, 4), to="a", user="ann", priority=1)
+    yard.submit("owner", pods(1, 4), to="b")
+    plan = yard.run()
+    assert (started(plan), [each.victim for each in plan.evicts]) == ([], ["t/borrower"])

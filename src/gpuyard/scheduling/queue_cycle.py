@@ -13,7 +13,8 @@ ports, affinity), the workload waits as if there had been none, and says so.
 Evictions are counted in the ledger and bounded by it: who was evicted within the window is spared,
 and where the brake is on nobody is evicted at all. What victims free is kept for whom they left,
 quota and places, until it starts or the hold expires: nobody else may take it, and no victim leaves
-for nothing.
+for nothing. Who would evict because somebody before it in the round took its places evicts last of
+all, and only if that one did start: a cap or the nodes may have kept it out.
 
 Where the policy moves workloads (`moves`), it is asked first whether a few small ones can stand
 elsewhere, which costs less than an eviction and takes nothing from anybody. They are told to go
@@ -48,11 +49,13 @@ from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.round import Objects, nobody_objects
 from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.flavors.assignment import PodSetFlavors
+from gpuyard.scheduling.flavors.modes import Mode
 from gpuyard.scheduling.landing import Landed, land
 from gpuyard.scheduling.ledger import Ledger, evictions
 from gpuyard.scheduling.moves import Moves
 from gpuyard.scheduling.ordering.turns import queued_ns
 from gpuyard.scheduling.placement import Placer
+from gpuyard.scheduling.preemption.queues.rules import Target
 from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import NOTHING_LOST, Held
 
@@ -102,14 +105,14 @@ def run(
     """
     serving = _Pass(waiting, nominator, policy, now_ns, ledger, placer)
     serving.begin()
-    rounds = 0
-    while rounds < min(policy.rounds_per_cycle, ROUNDS_MAX):
+    rounds, rounds_max = 0, min(policy.rounds_per_cycle, ROUNDS_MAX)
+    while rounds < rounds_max:
         heads = waiting.heads(now_ns)
         if not heads:
             break
         rounds += 1
         verdicts = admission_round.run(nominator, heads, objects)
-        if not serving.carry_out(verdicts):
+        if not serving.carry_out(verdicts, is_last=rounds == rounds_max):
             break
     return QueuePlan(
         tuple(serving.starts),
@@ -160,17 +163,26 @@ class _Pass:
         self.ledger = self.ledger.after([change])
         self.changes.append(change)
 
-    def carry_out(self, verdicts: Iterable[Verdict]) -> bool:
+    def carry_out(self, verdicts: Iterable[Verdict], *, is_last: bool) -> bool:
         """Carry out the verdicts of a round; tell whether any queue may offer somebody else now.
 
         What victims free is kept before anybody starts, for who starts chooses his nodes only now.
         Moves are sought when everybody else has what the round gave him.
         """
-        made_room = [self._evict_for(verdict) for verdict in verdicts]
+        made_room: list[Verdict] = []
+        crowded: list[Verdict] = []
+        for verdict in verdicts:
+            if not is_last and verdict.was_crowded and self._told(verdict):
+                self._keep_room(verdict)
+                crowded.append(verdict)
+            else:
+                made_room.append(self._evict_for(verdict))
         waits = [waiting for verdict in made_room if (waiting := self._start(verdict)) is not None]
         may_go_on = len(waits) < len(made_room)
         for verdict in waits:
             may_go_on |= self._park(self._move_for(verdict))
+        for verdict in crowded:
+            may_go_on |= self._park(self._evict_at_last_for(verdict, may_go_on=may_go_on))
         return may_go_on
 
     def _start(self, verdict: Verdict) -> Verdict | None:
@@ -248,16 +260,48 @@ class _Pass:
             return overruled.awaiting_its_room(verdict)
         if verdict.outcome != "preempting" or verdict.assignment is None:
             return verdict
-        told = [each for each in verdict.targets if not self.queues.admitted[each.workload].evicted]
+        told = self._told(verdict)
         asked = [self._eviction(each.workload, key) for each in told]
         limit = self._limit(asked)
         if limit is not None:
             return overruled.without_evictions(verdict, limit)
         for target, eviction in zip(told, asked, strict=True):
             self._evict(eviction, target.reason)
-        rooms = _rooms(verdict.workload, verdict.assignment.pod_sets)
-        self._hold(key, Held(verdict.queue, verdict.assignment.usage), rooms)
+        self._keep_room(verdict)
         return verdict
+
+    def _evict_at_last_for(self, verdict: Verdict, *, may_go_on: bool) -> Verdict:
+        """Evict for a workload that was crowded out of its places, when all others have theirs.
+
+        Where fewer have to go than the round thought, it is offered again in the next one, if that
+        will be another: whoever is offered again and again counts in every round.
+        """
+        if may_go_on and self._needs_fewer(verdict):
+            settled = overruled.offered_again(verdict)
+        else:
+            settled = self._evict_for(verdict)
+        if settled.outcome != "preempting":
+            self._drop_hold(verdict.workload.key)
+        return settled
+
+    def _needs_fewer(self, verdict: Verdict) -> bool:
+        """Tell whether a workload fits by now, or needs only some of its victims to go."""
+        with self.queues.without_hold(verdict.workload.key):
+            found = self.nominator.nominate(Head(workload=verdict.workload, queue=verdict.queue))
+        needed = {target.workload for target in found.targets}
+        if not needed:
+            return found.assignment.mode is Mode.FIT
+        return needed < {target.workload for target in verdict.targets}
+
+    def _told(self, verdict: Verdict) -> list[Target]:
+        """Return the victims of a workload who do not leave yet."""
+        return [each for each in verdict.targets if not self.queues.admitted[each.workload].evicted]
+
+    def _keep_room(self, verdict: Verdict) -> None:
+        """Keep for a workload what it will take when its victims are gone."""
+        assert verdict.assignment is not None
+        rooms = _rooms(verdict.workload, verdict.assignment.pod_sets)
+        self._hold(verdict.workload.key, Held(verdict.queue, verdict.assignment.usage), rooms)
 
     def _eviction(self, key: str, made_way_for: str) -> Eviction:
         return evictions.eviction(

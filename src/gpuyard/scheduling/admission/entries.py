@@ -68,6 +68,7 @@ class Entry:
         self.requeue: RequeueReason = ""
         self.code: ReasonCode = "PendingEvaluation"
         self.keeps_position = True
+        self.was_crowded = False
         self.nominate(nomination)
 
     def nominate(self, nomination: Nomination) -> None:
@@ -128,8 +129,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a round decided about one head.
 
     `assignment` is what was found, where anybody looked. `admission` is set where it was admitted,
-    `targets` where it makes room; `replaced` is the elastic slice whose quota it took over. `code`
-    and `message` say why it waits; `requeue` and `tried` are for the next time.
+    `targets` where it makes room; `replaced` is the elastic slice whose quota it took over.
+    `was_crowded`: somebody before it in the round took places that it counted on, so that others
+    may have to go who else would not. `code` and `message` say why it waits; `requeue` and `tried`
+    are for the next time.
     """
 
     workload: Workload
@@ -139,6 +142,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     admission: Admission | None = None
     targets: tuple[Target, ...] = ()
     replaced: str = ""
+    was_crowded: bool = False
     requeue: RequeueReason = ""
     code: ReasonCode = "PendingEvaluation"
     message: str = ""

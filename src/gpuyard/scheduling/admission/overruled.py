@@ -36,6 +36,19 @@ def without_evictions(verdict: Verdict, limit: Constraint) -> Verdict:
     )
 
 
+def offered_again(verdict: Verdict) -> Verdict:
+    """Return the verdict on a workload that needs fewer evictions than its round thought."""
+    return msgspec.structs.replace(
+        verdict,
+        outcome="skipped",
+        targets=(),
+        requeue="FailedAfterNomination",
+        code="WaitingForQuota",
+        message="others were to take its places and did not",
+        tried=None,
+    )
+
+
 def awaiting_its_room(verdict: Verdict) -> Verdict:
     """Return the verdict on a workload for which others are leaving."""
     return msgspec.structs.replace(
