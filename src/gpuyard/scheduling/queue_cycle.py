@@ -8,7 +8,9 @@ hold nodes (`landing`); a victim is marked, and keeps what it has until it is go
 parked or comes again.
 
 Where admission said that there is room and the nodes do not take the pods (devices in pieces,
-ports, affinity), the workload waits as if there had been none, and says so.
+ports, affinity), the workload is tried with the other flavors of its queue, as if there had been no
+quota in this one; where there are none left it waits, and says so. It comes back to a flavor when
+something changed that could help.
 
 Evictions are counted in the ledger and bounded by it: who was evicted within the window is spared,
 and where the brake is on nobody is evicted at all. What victims free is kept for whom they left,
@@ -66,13 +68,17 @@ PRODUCT_LABEL = "nvidia.com/gpu.product"  # GPU feature discovery
 
 
 class QueuePlan(NamedTuple):
-    """What a pass decided; who waits comes with the last verdict on it."""
+    """What a pass decided; who waits comes with the last verdict on it.
+
+    `goes_on`: another pass at once may decide more, for this one had no rounds left.
+    """
 
     starts: tuple[Start, ...]
     evicts: tuple[Evict, ...]
     waits: dict[str, Verdict]
     changes: tuple[LedgerChange, ...]
     rounds: int
+    goes_on: bool
 
     def as_plan(self) -> Plan:
         """Return the same in the words that all plans share."""
@@ -106,20 +112,22 @@ def run(
     serving = _Pass(waiting, nominator, policy, now_ns, ledger, placer)
     serving.begin()
     rounds, rounds_max = 0, min(policy.rounds_per_cycle, ROUNDS_MAX)
-    while rounds < rounds_max:
+    goes_on = True
+    while goes_on and rounds < rounds_max:
         heads = waiting.heads(now_ns)
         if not heads:
+            goes_on = False
             break
         rounds += 1
         verdicts = admission_round.run(nominator, heads, objects)
-        if not serving.carry_out(verdicts, is_last=rounds == rounds_max):
-            break
+        goes_on = serving.carry_out(verdicts, is_last=rounds == rounds_max)
     return QueuePlan(
         tuple(serving.starts),
         tuple(serving.evicts),
         serving.waits,
         tuple(serving.changes),
         rounds,
+        goes_on,
     )
 
 
@@ -196,7 +204,8 @@ class _Pass:
             return not_written(verdict)
         landed = self._land(verdict, verdict.admission)
         if landed is None:
-            return overruled.without_nodes(verdict)
+            has_others = self.waiting.close_flavors(verdict)
+            return overruled.without_nodes(verdict, may_go_on=has_others)
         key = verdict.workload.key
         for gone in {key, verdict.replaced} & self.queues.admitted.keys():
             self.queues.remove(gone)
@@ -247,9 +256,11 @@ class _Pass:
             )
 
     def _park(self, verdict: Verdict) -> bool:
+        """Note why a workload waits; tell whether another, or another flavor, may be offered."""
         self.waits[verdict.workload.key] = verdict
         self.waiting.take_back(verdict, now_ns=self.now_ns)
-        return verdict.workload.key not in self.waiting.pending[verdict.queue].active
+        active = self.waiting.pending[verdict.queue].active
+        return verdict.workload.key not in active or self.waiting.goes_further(verdict)
 
     # -- victims
 

@@ -28,8 +28,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     `held` is set where the workload has quota and only seeks places. `tried` says where the search
     for flavors stopped last time, `stamp` when that was. `at_most` are the pods of each pod set for
-    which it had others evicted, where it may start with no more. `has_room`: something is kept for
-    it, so it waits for those who leave and evicts nobody else.
+    which it had others evicted, where it may start with no more. `closed` are flavors whose nodes
+    did not take it, and nothing came since that could have changed that. `has_room`: something is
+    kept for it, so it waits for those who leave and evicts nobody else.
     """
 
     workload: Workload
@@ -39,6 +40,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     tried: ScanPositions | None = None
     stamp: ScanStamp | None = None
     at_most: tuple[int, ...] | None = None
+    closed: frozenset[str] = frozenset()
     has_room: bool = False
 
 
