@@ -622,3 +622,23 @@ def test_a_head_with_flavors_left_does_not_end_the_pass(strategy):
     yard.submit("w", pods(1, 8), priority=1)
     plan = yard.run()
     assert (given(plan), plan.evicts, plan.rounds) == ({"t/w": {"b"}}, (), 2)
+
+
+@pytest.mark.parametrize("fail_fast", [False, True])
+def test_who_seeks_another_place_in_vain_keeps_no_pass_busy(fail_fast):
+    placer = a_placer(4)
+    flavor = ResourceFlavor(name="h100", topology="hosts")
+    hosts = Topology(name="hosts", levels=(HOSTNAME,))
+    yard = Yard(
+        queue(group(h100=8)),
+        policy=QueuePolicy(rounds_per_cycle=20, rules=AdmissionRules(fail_fast=fail_fast)),
+        placer=placer,
+        flavors=[flavor],
+        places={"h100": survey(placer.snapshot, flavor, hosts)},
+    )
+    yard.submit("w", pods(1, 4))
+    yard.run()
+    held = yard.queues.remove("t/w")
+    yard.queues.admit(msgspec.structs.replace(held, unhealthy_nodes=("n0",)))
+    plan = yard.run()
+    assert (started(plan), plan.waits.keys(), plan.rounds) == ([], {"t/w"}, 1)

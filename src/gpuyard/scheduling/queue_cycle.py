@@ -256,9 +256,14 @@ class _Pass:
             )
 
     def _park(self, verdict: Verdict) -> bool:
-        """Note why a workload waits; tell whether another, or another flavor, may be offered."""
+        """Note why a workload waits; tell whether its queue may offer another, or it other flavors.
+
+        Who has quota and only seeks another place comes in every round, and is no news.
+        """
         self.waits[verdict.workload.key] = verdict
         self.waiting.take_back(verdict, now_ns=self.now_ns)
+        if verdict.workload.key in self.queues.admitted:
+            return False
         active = self.waiting.pending[verdict.queue].active
         return verdict.workload.key not in active or self.waiting.goes_further(verdict)
 
