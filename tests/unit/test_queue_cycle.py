@@ -12,9 +12,12 @@ from gpuyard.model.ledger import Eviction, EvictionRules, Hold
 from gpuyard.model.nodes import Device, Node
 from gpuyard.model.plan import Evict
 from gpuyard.model.queues import (
+    Admission,
+    Admitted,
     FlavorFungibility,
     FlavorResource,
     LocalQueue,
+    PodSetAssignment,
     QueuePreemption,
     ResourceFlavor,
 )
@@ -642,3 +645,26 @@ def test_who_seeks_another_place_in_vain_keeps_no_pass_busy(fail_fast):
     yard.queues.admit(msgspec.structs.replace(held, unhealthy_nodes=("n0",)))
     plan = yard.run()
     assert (started(plan), plan.waits.keys(), plan.rounds) == ([], {"t/w"}, 1)
+
+
+def test_nobody_evicts_in_another_flavor_because_of_somebody_who_does_not_start():
+    """Both borrow the same last GPU; a cap keeps the first out, and the other one has it."""
+    low = {"within_cluster_queue": "LowerPriority"}
+    yard = Yard(
+        queue(group(a=0, b=0), name="one", cohort="all"),
+        queue(group(a=0, b=1), name="two", cohort="all", preemption=QueuePreemption(**low)),
+        queue(group(a=1, b=0), name="lender", cohort="all"),
+        policy=QueuePolicy(
+            rounds_per_cycle=20,
+            caps=(UsageCap(name="fair", resource=GPU, amount=0, user="ann"),),
+        ),
+    )
+    standing = PodSetAssignment(
+        name="main", count=1, flavors=((GPU, "b"),), usage=Resources.of({GPU: 1})
+    )
+    old = Admitted(workload=workload(pods(1), key="t/old"), admission=Admission("two", (standing,)))
+    yard.queues.admit(old)
+    yard.submit("capped", pods(1), to="one", user="ann", priority=2)
+    yard.submit("w", pods(1), to="two", priority=1)
+    plan = yard.run()
+    assert (given(plan), plan.evicts) == ({"t/w": {"a"}}, ())

@@ -15,8 +15,8 @@ something changed that could help.
 Evictions are counted in the ledger and bounded by it: who was evicted within the window is spared,
 and where the brake is on nobody is evicted at all. What victims free is kept for whom they left,
 quota and places, until it starts or the hold expires: nobody else may take it, and no victim leaves
-for nothing. Who would evict because somebody before it in the round took its places evicts last of
-all, and only if that one did start: a cap or the nodes may have kept it out.
+for nothing. Who lost its places or its flavor to somebody before it in the round evicts others, or
+goes on to its next flavor, only if that one did start: a cap or the nodes may have kept it out.
 
 Where the policy moves workloads (`moves`), it is asked first whether a few small ones can stand
 elsewhere, which costs less than an eviction and takes nothing from anybody. They are told to go
@@ -175,7 +175,8 @@ class _Pass:
         """Carry out the verdicts of a round; tell whether any queue may offer somebody else now.
 
         What victims free is kept before anybody starts, for who starts chooses his nodes only now.
-        Moves are sought when everybody else has what the round gave him.
+        Moves are sought when everybody else has what the round gave him. Last come those who lost
+        something to others of the round: it may be that these did not take it.
         """
         made_room: list[Verdict] = []
         crowded: list[Verdict] = []
@@ -187,10 +188,13 @@ class _Pass:
                 made_room.append(self._evict_for(verdict))
         waits = [waiting for verdict in made_room if (waiting := self._start(verdict)) is not None]
         may_go_on = len(waits) < len(made_room)
+        passed_over = [each for each in waits if each.outcome == "skipped"]
         for verdict in waits:
-            may_go_on |= self._park(self._move_for(verdict))
-        for verdict in crowded:
-            may_go_on |= self._park(self._evict_at_last_for(verdict, may_go_on=may_go_on))
+            if verdict.outcome != "skipped":
+                may_go_on |= self._park(self._move_for(verdict))
+        for verdict in (*passed_over, *crowded):
+            may_come_again = may_go_on and not is_last
+            may_go_on |= self._park(self._settle(verdict, may_come_again=may_come_again))
         return may_go_on
 
     def _start(self, verdict: Verdict) -> Verdict | None:
@@ -286,19 +290,29 @@ class _Pass:
         self._keep_room(verdict)
         return verdict
 
-    def _evict_at_last_for(self, verdict: Verdict, *, may_go_on: bool) -> Verdict:
-        """Evict for a workload that was crowded out of its places, when all others have theirs.
+    def _settle(self, verdict: Verdict, *, may_come_again: bool) -> Verdict:
+        """Return what stands of a verdict that others of the round brought about.
 
-        Where fewer have to go than the round thought, it is offered again in the next one, if that
-        will be another: whoever is offered again and again counts in every round.
+        Where they did not take what they were to take, the workload is offered again as if nothing
+        had been, if the next round will be another one: whoever is offered again and again counts
+        in every round.
         """
-        if may_go_on and self._needs_fewer(verdict):
+        if verdict.outcome == "skipped":
+            is_wrong = may_come_again and self._fits(verdict)
+            return overruled.offered_again(verdict) if is_wrong else verdict
+        if may_come_again and self._needs_fewer(verdict):
             settled = overruled.offered_again(verdict)
         else:
             settled = self._evict_for(verdict)
         if settled.outcome != "preempting":
             self._drop_hold(verdict.workload.key)
         return settled
+
+    def _fits(self, verdict: Verdict) -> bool:
+        """Tell whether what a workload was to take is free after all."""
+        if verdict.tried is None or verdict.assignment is None or verdict.targets:
+            return False
+        return self.queues.fits(verdict.queue, verdict.assignment.usage) == "fits"
 
     def _needs_fewer(self, verdict: Verdict) -> bool:
         """Tell whether a workload fits by now, or needs only some of its victims to go."""

@@ -37,14 +37,14 @@ def without_evictions(verdict: Verdict, limit: Constraint) -> Verdict:
 
 
 def offered_again(verdict: Verdict) -> Verdict:
-    """Return the verdict on a workload that needs fewer evictions than its round thought."""
+    """Return the verdict on a workload that lost something to others who did not take it."""
     return msgspec.structs.replace(
         verdict,
         outcome="skipped",
         targets=(),
         requeue="FailedAfterNomination",
         code="WaitingForQuota",
-        message="others were to take its places and did not",
+        message="others were to take what it needs, and did not",
         tried=None,
     )
 
