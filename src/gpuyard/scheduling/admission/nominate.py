@@ -135,6 +135,7 @@ class Nominator:
             held=None if head.held is None else head.held.admission,
             tried=head.tried if is_current and nominated is None else None,
             nominated=nominated,
+            closed=head.closed,
             unhealthy_nodes=() if head.held is None else head.held.unhealthy_nodes,
             is_elastic=head.workload.elastic,
         )

@@ -62,9 +62,9 @@ class FlavorRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `replaced` is what the elastic slice holds whose quota is taken over, `held` what the workload
     itself holds. `tried` is where the search stopped last time, `None` to begin anew. `nominated`
-    (by pod set and resource) and `allowed` are the only flavors that may be taken. Pods on
-    `unhealthy_nodes` need another place. `is_elastic`: the workload may be replaced by a larger
-    slice.
+    (by pod set and resource) and `allowed` are the only flavors that may be taken; the nodes of
+    those in `closed` do not take the pods, whatever quota there is. Pods on `unhealthy_nodes` need
+    another place. `is_elastic`: the workload may be replaced by a larger slice.
     """
 
     queue: str
@@ -74,6 +74,7 @@ class FlavorRequest(msgspec.Struct, frozen=True, kw_only=True):
     tried: ScanPositions | None = None
     nominated: Mapping[str, Mapping[str, str]] | None = None
     allowed: frozenset[str] | None = None
+    closed: frozenset[str] = frozenset()
     unhealthy_nodes: tuple[str, ...] = ()
     is_elastic: bool = False
 
