@@ -15,9 +15,27 @@ from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
 MODULES = (
+    "pods.image_tags",
+    "pods.levels",
+    "pods.memory_lock",
+    "pods.mesh",
+    "pods.network_policy",
+    "pods.priority",
+    "pods.secrets",
+    "pods.service_links",
+    "resources.containers",
+    "resources.count",
+    "resources.huge_pages",
+    "resources.isolation",
     "resources.limits",
+    "resources.misplaced",
+    "resources.requests",
     "resources.shared_memory",
+    "resources.shared_memory_size",
+    "resources.visible",
     "serving.disruption_budget",
+    "sharing.mig",
+    "sharing.shares",
     "texts.reading",
     "texts.suppression",
 )
