@@ -12,7 +12,7 @@ def pod(*containers, kind="Pod", **spec):
     return {
         "apiVersion": "v1",
         "kind": kind,
-        "metadata": {"name": "a", "namespace": "n"},
+        "metadata": {"name": "a", "namespace": "team"},
         "spec": {"containers": filled, **spec},
     }
 
@@ -57,3 +57,33 @@ def only(*rules):
     """Return settings in which of the rules about GPUs only those named have a say."""
     others = set(catalogue.by_id()) - set(rules)
     return Settings(severities={name: "off" for name in others if not name.startswith("LINT-")})
+
+
+def deployment(*containers, replicas=1, strategy=None, kind="Deployment", **spec):
+    """Return a Deployment, or what is shaped like one."""
+    template = {"metadata": {"labels": {"app": "a"}}, "spec": pod(*containers, **spec)["spec"]}
+    api = {"Rollout": "argoproj.io/v1alpha1", "Job": "batch/v1"}.get(kind, "apps/v1")
+    more = {"strategy": strategy} if strategy else {}
+    return {
+        "apiVersion": api,
+        "kind": kind,
+        "metadata": {"name": "a", "namespace": "team"},
+        "spec": {"replicas": replicas, "template": template, **more},
+    }
+
+
+def job(*containers, count=1, **spec):
+    """Return a Job of `count` pods that run together."""
+    template = {"metadata": {"labels": {"app": "a"}}, "spec": pod(*containers, **spec)["spec"]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "a", "namespace": "team"},
+        "spec": {"parallelism": count, "completions": count, "template": template},
+    }
+
+
+def other(kind, api="v1", name="b", namespace="team", labels=None, **fields):
+    """Return an object of another kind beside it."""
+    metadata = {"name": name, "namespace": namespace, "labels": labels or {}}
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, **fields}

@@ -194,7 +194,7 @@ def test_init_containers(rule, objects, expected):
     assert len(found(*objects, rule=rule)) == expected
 
 
-RANGE = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "r", "namespace": "n"}}
+RANGE = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "r", "namespace": "team"}}
 
 
 @table(
