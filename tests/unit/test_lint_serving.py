@@ -36,6 +36,19 @@ def container(**fields):
             id="by its image",
         ),
         pytest.param(
+            {
+                "image": "vllm/vllm-openai:v0.11",
+                "args": ["--model=$(MODEL)"],
+                "env": [{"name": "MODEL", "value": "org/m"}],
+            },
+            "vllm",
+            "org/m",
+            id="a variable of its own",
+        ),
+        pytest.param(
+            {"command": ["sh", "-c", "vllm serve ${MODEL}"]}, "vllm", "${MODEL}", id="one unknown"
+        ),
+        pytest.param(
             {"image": "vllm/vllm-openai:v0.11", "command": ["sleep", "infinity"]},
             None,
             "",

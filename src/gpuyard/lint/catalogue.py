@@ -43,6 +43,12 @@ MODULES = (
     "sharing.shares",
     "texts.reading",
     "texts.suppression",
+    "weights.cache",
+    "weights.claims",
+    "weights.disk",
+    "weights.file_systems",
+    "weights.hub",
+    "weights.prefetch",
 )
 CLUSTER_MODULES = ("nodes.untainted",)
 

@@ -74,6 +74,7 @@ _OPEN = (
     *("--extra_llm_api_options", "--distributed-executor-backend"),
 )
 _NUMBER = re.compile(r"[0-9]{1,4}")
+_VARIABLE = re.compile(r"\$[({]?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[)}]?")
 
 
 class World(msgspec.Struct, frozen=True):
@@ -108,15 +109,32 @@ def model_of(container: ContainerView, engine: Engine) -> str:
     """Return the model as it is named on the command line, "" where it is not."""
     flag = container.flag(*_MODEL_FLAGS[engine]) if _MODEL_FLAGS[engine] else None
     if flag is not None:
-        return flag.value
+        return expanded(container, flag.value)
     if engine == "tgi":
         found = container.env("MODEL_ID")
         return (found.value or "") if found else ""
     words = [word for word, _ in container.words]
     if engine == "vllm" and "serve" in words[:-1]:
         after = words[words.index("serve") + 1]
-        return "" if after.startswith("-") else after
+        return "" if after.startswith("-") else expanded(container, after)
     return ""
+
+
+def expanded(container: ContainerView, value: str) -> str:
+    """Return `value` with ``$(NAME)`` filled in from the container's own variables.
+
+    The kubelet does this; a shell's ``$NAME`` and ``${NAME}`` are filled in likewise, because a
+    script sees the same variables. What is not known stays as it is.
+    """
+    if "$" not in value:
+        return value
+
+    def filled(match: re.Match[str]) -> str:
+        variable = container.env(match["name"])
+        known = variable.value if variable else None
+        return match[0] if known is None else known
+
+    return _VARIABLE.sub(filled, value)
 
 
 def is_hub_id(model: str) -> bool:
@@ -133,10 +151,11 @@ def world_of(container: ContainerView, engine: Engine) -> World | None:
         flag = container.flag(*names) if names else None
         if flag is None:
             continue
-        if not _NUMBER.fullmatch(flag.value) or flag.value == "0":
+        value = expanded(container, flag.value)
+        if not _NUMBER.fullmatch(value) or int(value) == 0:
             return None
-        product *= int(flag.value)
-        said.append(f"{flag.name} {flag.value}")
+        product *= int(value)
+        said.append(f"{flag.name} {value}")
         path = flag.path
     if not said and (engine in {"tgi", "sglang"} or not _says_all(container, engine)):
         return None  # TGI takes all it sees

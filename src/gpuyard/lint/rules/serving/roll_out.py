@@ -19,20 +19,27 @@ QUARTER = "25%"
 
 def check(workload: Workload, _world: World) -> Iterator[Hit]:
     """Find Deployments that cannot be rolled out without spare GPUs."""
-    if workload.kind not in KINDS or workload.text("spec", "strategy", "type") == "Recreate":
-        return
     pod = workload.pods[0]
-    if not pod.count or not pod.gpus:
-        return
-    rolling = workload.mapping("spec", "strategy", "rollingUpdate")
-    surge = _pods(rolling.get("maxSurge", QUARTER), pod.count, up=True)
-    fewer = _pods(rolling.get("maxUnavailable", QUARTER), pod.count, up=False)
-    if surge and fewer == 0:
+    surge = spare_pods(workload)
+    if surge and pod.count and pod.gpus:
         yield Hit(
             ("spec", "strategy"),
             f"a roll-out of {count(pod.count, 'replica')} starts {surge} more before it stops one: "
             f"it needs {count(surge * pod.gpus, 'spare GPU')}",
         )
+
+
+def spare_pods(workload: Workload) -> int:
+    """Return how many pods a roll-out adds before it may stop one; 0 where it stops one first."""
+    if workload.kind not in KINDS or workload.text("spec", "strategy", "type") == "Recreate":
+        return 0
+    replicas = workload.pods[0].count
+    if not replicas:
+        return 0
+    rolling = workload.mapping("spec", "strategy", "rollingUpdate")
+    surge = _pods(rolling.get("maxSurge", QUARTER), replicas, up=True)
+    fewer = _pods(rolling.get("maxUnavailable", QUARTER), replicas, up=False)
+    return surge if surge and fewer == 0 else 0
 
 
 def _pods(written: object, replicas: int, *, up: bool) -> int | None:
