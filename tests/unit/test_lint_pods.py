@@ -240,3 +240,35 @@ REAL = "hf_" + "aB3" * 11
 )
 def test_tokens(rule, objects, expected):
     assert len(found(*objects, rule=rule)) == expected
+
+
+def two_groups(first, second, resource="nvidia.com/gpu"):
+    return other(
+        "PyTorchJob",
+        "kubeflow.org/v1",
+        spec={
+            "pytorchReplicaSpecs": {
+                "Master": {"template": {"spec": pod(asking(GPU), tolerations=first)["spec"]}},
+                "Worker": {
+                    "template": {"spec": pod(asking({resource: 1}), tolerations=second)["spec"]}
+                },
+            }
+        },
+    )
+
+
+TAINT = {"key": "nvidia.com/gpu", "operator": "Exists"}
+
+
+@table(
+    "POD-TOLERATIONS",
+    (two_groups([TAINT], []), 1, "the master only"),
+    (two_groups([], [TAINT]), 1, "the workers only"),
+    (two_groups([TAINT], [TAINT]), 0, "both"),
+    (two_groups([], []), 0, "neither"),
+    (two_groups([TAINT], [{"operator": "Exists"}]), 0, "everything"),
+    (two_groups([{"key": "team"}], []), 0, "another taint"),
+    (two_groups([TAINT], [], resource="amd.com/gpu"), 0, "other GPUs"),
+)
+def test_tolerations(rule, objects, expected):
+    assert len(found(*objects, rule=rule)) == expected

@@ -238,39 +238,3 @@ def test_grace(rule, objects, expected):
 )
 def test_roll_out(rule, objects, expected):
     assert len(found(*objects, rule=rule)) == expected
-
-
-def hpa(*metrics, **spec):
-    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}
-    return other(
-        "HorizontalPodAutoscaler",
-        "autoscaling/v2",
-        spec={"scaleTargetRef": target, "metrics": list(metrics), **spec},
-    )
-
-
-def keda(*triggers):
-    return other(
-        "ScaledObject",
-        "keda.sh/v1alpha1",
-        spec={"scaleTargetRef": {"name": "a"}, "triggers": list(triggers)},
-    )
-
-
-CPU = {"type": "Resource", "resource": {"name": "cpu"}}
-QUEUE = {"type": "Pods", "pods": {"metric": {"name": "vllm:num_requests_waiting"}}}
-
-
-@table(
-    "HPA-CPU",
-    ((deployment(asking(GPUS)), hpa(CPU)), 1, "cpu"),
-    ((deployment(asking(GPUS)), hpa(CPU, QUEUE)), 0, "the queue as well"),
-    ((deployment({}), hpa(CPU)), 0, "no GPU"),
-    (hpa(CPU), 0, "nothing known of its target"),
-    ((deployment(asking(GPUS)), hpa(targetCPUUtilizationPercentage=60)), 1, "as v1 writes it"),
-    ((deployment(asking(GPUS)), keda({"type": "cpu"}, {"type": "memory"})), 1, "KEDA"),
-    ((deployment(asking(GPUS)), keda({"type": "cpu"}, {"type": "kafka"})), 0, "KEDA and a queue"),
-    ((deployment(asking(GPUS)), keda()), 0, "nothing yet"),
-)
-def test_scaled_by_cpu(rule, objects, expected):
-    assert len(found(*objects, rule=rule)) == expected

@@ -1,5 +1,9 @@
 """Shares and MIG instances, beyond the examples of their rules."""
 
+import pytest
+
+from gpuyard.lint.rules.sharing.too_big import ON_GKE
+from gpuyard.model.catalogue import device_model
 from tests.small_lint import asking, found, pod, table
 
 
@@ -49,3 +53,47 @@ VLLM = {"command": ["vllm", "serve", "/m"]}
 )
 def test_spread_over_instances(rule, objects, expected):
     assert len(found(*objects, rule=rule)) == expected
+
+
+def served(model, product="NVIDIA-H100-80GB-HBM3", limits=None):
+    container = asking(limits or {"nvidia.com/gpu": 1}, command=["vllm", "serve", model])
+    return pod(container, nodeSelector={"nvidia.com/gpu.product": product})
+
+
+@table(
+    "GPU-TOO-BIG",
+    (served("org/llama-1b"), 1, "one billion"),
+    (served("org/Qwen2.5-0.5B-Instruct"), 1, "half a billion"),
+    (served("org/llama-8b"), 0, "eight billion"),
+    (served("org/mixtral-8x7b"), 0, "experts"),
+    (served("org/qwen3-30b-a3b"), 0, "few of many at a time"),
+    (served("org/llama"), 0, "the name does not say"),
+    (served("org/llama-1b", product="NVIDIA-L4"), 0, "a GPU that cannot be cut"),
+    (served("org/llama-1b", product="something"), 0, "an unknown GPU"),
+    (served("org/llama-1b", limits={"nvidia.com/mig-1g.10gb": 1}), 0, "cut already"),
+    (
+        pod(
+            asking({"nvidia.com/gpu": 1}, command=["vllm", "serve", "org/llama-1b"]),
+            nodeSelector={"cloud.google.com/gke-accelerator": "nvidia-h100-80gb"},
+        ),
+        1,
+        "by GKE's label",
+    ),
+    (
+        pod(asking({"nvidia.com/gpu": 1}, command=["vllm", "serve", "org/llama-1b"])),
+        0,
+        "on any GPU",
+    ),
+)
+def test_small_models(rule, objects, expected):
+    assert len(found(*objects, rule=rule)) == expected
+
+
+def test_a_smaller_slice_is_named():
+    (finding,) = found(served("org/llama-1b"), rule="GPU-TOO-BIG")
+    assert "1g.10gb would do" in finding.message
+
+
+@pytest.mark.parametrize("name", sorted(ON_GKE))
+def test_accelerators_of_gke_can_be_cut(name):
+    assert device_model(ON_GKE[name]).mig_profiles

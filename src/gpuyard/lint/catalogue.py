@@ -15,6 +15,8 @@ from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
 MODULES = (
+    "images.driver_check",
+    "network.unattached",
     "pods.image_tags",
     "pods.levels",
     "pods.memory_lock",
@@ -23,6 +25,8 @@ MODULES = (
     "pods.priority",
     "pods.secrets",
     "pods.service_links",
+    "pods.tolerations",
+    "ray.num_gpus",
     "resources.containers",
     "resources.count",
     "resources.huge_pages",
@@ -33,7 +37,6 @@ MODULES = (
     "resources.shared_memory",
     "resources.shared_memory_size",
     "resources.visible",
-    "serving.autoscaling",
     "serving.disruption_budget",
     "serving.grace",
     "serving.parallel",
@@ -41,6 +44,7 @@ MODULES = (
     "serving.roll_out",
     "sharing.mig",
     "sharing.shares",
+    "sharing.too_big",
     "texts.reading",
     "texts.suppression",
     "weights.cache",
