@@ -24,6 +24,11 @@ def memory_volume(limit=None, medium="Memory"):
     (pod(asking({**GPUS, "nvidia.com/gpumem": 3000})), 0, "parts of GPUs under HAMi"),
     (pod(asking(GPUS, command=["nvidia-smi"])), 0, "only looks"),
     (pod(asking(GPUS, command=["/bin/sleep", "infinity"])), 0, "waits for somebody"),
+    (pod(asking(GPUS, command=["bash", "-c", "sleep 86400"])), 0, "waits in a shell"),
+    (pod(asking(GPUS, command=["sh", "-c", "service ssh start; sleep inf"])), 0, "for a login"),
+    (pod(asking(GPUS, command=["sh", "-c", "sleep 5; python train.py"])), 1, "waits, then runs"),
+    (pod(asking(GPUS, command=["sh", "-c", "tail -f /dev/null"])), 0, "reads nothing"),
+    (pod(asking(GPUS, image="a/samples:nvbandwidth-v0.7")), 0, "without NCCL"),
     (pod(asking(GPUS, **SHM), volumes=memory_volume()), 0, "mounted"),
 )
 def test_shared_memory(rule, objects, expected):
@@ -72,6 +77,8 @@ def test_shared_memory_on_disk(rule, objects, expected):
     (pod({"resources": {"requests": {"nvidia.com/gpu": 1}}}), 1, "only a request"),
     (pod(asking({"nvidia.com/gpu": "0.5"})), 1, "a fraction"),
     (pod(asking({"nvidia.com/gpu": "${GPUS}"})), 0, "filled in before it is applied"),
+    (pod(asking({"nvidia.com/gpu": "PLACEHOLDER_GPUS"})), 0, "filled in as well"),
+    (pod(asking({"nvidia.com/gpu": None})), 1, "no number"),
     (pod(asking({"nvidia.com/gpu": "one"})), 1, "a word"),
 )
 def test_limits(rule, objects, expected):

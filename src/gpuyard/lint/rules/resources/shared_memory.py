@@ -24,7 +24,14 @@ DEFAULT_SIZE = "64 MiB"
 GPUS_MIN = 2
 MOUNTS_ITS_OWN = frozenset({"RayCluster", "RayJob", "RayService"})
 USES_IT = frozenset({"nvidia", "amd"})  # NCCL and RCCL; TPUs and Neuron cores talk without it
-LOOKS_ONLY = frozenset({"nvidia-smi", "rocm-smi", "sleep"})
+WAITS = frozenset({"nvidia-smi", "rocm-smi", "sleep", "sshd", "ssh", "/dev/null"})
+RUNS = frozenset(
+    {
+        *("python", "python3", "torchrun", "accelerate", "deepspeed", "mpirun", "horovodrun"),
+        *("vllm", "sglang", "trtllm-serve", "text-generation-launcher", "tritonserver", "ray"),
+    }
+)
+WITHOUT_NCCL = "nvbandwidth"  # copies from GPU to GPU by itself
 
 
 def check(pod: PodView, _world: World) -> Iterator[Hit]:
@@ -47,8 +54,15 @@ def _computes(container: ContainerView) -> bool:
     is_part = any(one.resource.sharing == "part" for one in asks)  # HAMi: gpumem beside gpu
     if is_part or not any(_meets(one) for one in asks):
         return False
-    first = container.words[0][0] if container.words else ""
-    return first.rpartition("/")[2] not in LOOKS_ONLY
+    return not _waits(container) and WITHOUT_NCCL not in container.image
+
+
+def _waits(container: ContainerView) -> bool:
+    """Tell whether a command line runs nothing but what looks, or waits for somebody to log in."""
+    words = {word for word, _ in container.words}
+    names = {word.rpartition("/")[2] for word in words}
+    runs = names & RUNS or any(name.endswith((".py", ".sh")) for name in names)
+    return bool((words | names) & WAITS) and not runs
 
 
 def _meets(ask: GpuAsk) -> bool:
