@@ -13,6 +13,7 @@ v3 launcher; TensorRT-LLM 1.0 ``trtllm-serve``; LMDeploy v0.10 CLI.
 """
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -24,6 +25,9 @@ Engine = Literal["vllm", "sglang", "tgi", "trtllm", "lmdeploy", "triton", "nim"]
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 LOADS_FROM_HUB: frozenset[Engine] = frozenset({"vllm", "sglang", "tgi", "trtllm", "lmdeploy"})
 """Engines that download the model of a Hub id by themselves when they start."""
+
+VIEWS_KEPT = 16
+"""Answers kept: many rules ask the same of one container before the next one's turn comes."""
 
 _PROGRAMS: dict[str, Engine] = {
     "trtllm-serve": "trtllm",
@@ -86,6 +90,7 @@ class World(msgspec.Struct, frozen=True):
     path: tuple[str | int, ...]
 
 
+@lru_cache(maxsize=VIEWS_KEPT)
 def engine_of(container: ContainerView) -> Engine | None:
     """Return the model server that a container runs, `None` where none is recognised."""
     words = container.words
@@ -142,6 +147,7 @@ def is_hub_id(model: str) -> bool:
     return bool(HUB_ID.fullmatch(model)) and not model.startswith(("models/", "data/", "mnt/"))
 
 
+@lru_cache(maxsize=VIEWS_KEPT)
 def world_of(container: ContainerView, engine: Engine) -> World | None:
     """Return the GPUs over which a server spreads, `None` where that is decided elsewhere."""
     if engine not in _TENSOR or container.flag(*_OPEN) is not None:
