@@ -8,7 +8,7 @@ other. A digest or a version says what runs and lets a node keep it.
 from collections.abc import Iterator
 
 from gpuyard.dialects.workloads import PodView
-from gpuyard.lint.rule import Hit, Rule
+from gpuyard.lint.rule import CelRule, Hit, Rule
 from gpuyard.lint.world import World
 
 MOVING = frozenset({"latest", "nightly", "main", "master", "dev", "edge"})
@@ -53,6 +53,13 @@ RULES = (
         source="Kubernetes documentation, Images; databricks/containers #142",
         scope="pod",
         check=check,
+        cel=CelRule(
+            "variables.spec.containers.all(c, !has(c.resources) || !has(c.resources.limits) || "
+            "!c.resources.limits.exists(name, name.startsWith('nvidia.com/gpu') || "
+            "name.startsWith('nvidia.com/mig-') || name == 'amd.com/gpu') || "
+            "c.image.contains('@') || (c.image.matches(':[^/]+$') && "
+            "!c.image.matches(':(latest|nightly|main|master|dev|edge)$')))"
+        ),
         failing=_POD
         + """\
       image: registry.example/embed:latest # <- here

@@ -9,7 +9,7 @@ the pod has resources of its own as a whole, the rule is silent.
 from collections.abc import Iterator
 
 from gpuyard.dialects.workloads import ContainerView, PodView
-from gpuyard.lint.rule import Hit, Rule
+from gpuyard.lint.rule import CelRule, Hit, Rule
 from gpuyard.lint.world import World
 
 BESIDE = ("cpu", "memory")
@@ -57,6 +57,14 @@ RULES = (
         "for Pods",
         scope="pod",
         check=check,
+        cel=CelRule(
+            "has(variables.spec.resources) || variables.spec.containers.all(c, "
+            "!has(c.resources) || !has(c.resources.limits) || !c.resources.limits.exists(name, "
+            "name.startsWith('nvidia.com/gpu') || name.startsWith('nvidia.com/mig-') || "
+            "name == 'amd.com/gpu') || ['cpu', 'memory'].all(beside, "
+            "beside in c.resources.limits || "
+            "(has(c.resources.requests) && beside in c.resources.requests)))"
+        ),
         failing=_POD
         + """\
       resources: # <- here

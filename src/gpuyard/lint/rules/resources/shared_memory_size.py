@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from gpuyard.dialects import plain
 from gpuyard.dialects.workloads import Mount, PodView
 from gpuyard.lint.amounts import amount, size
-from gpuyard.lint.rule import Hit, Rule, Set
+from gpuyard.lint.rule import CelRule, Hit, Rule, Set
 from gpuyard.lint.rules.resources.shared_memory import DEFAULT_SIZE, SHM
 from gpuyard.lint.world import World
 
@@ -129,6 +129,13 @@ RULES = (
         scope="pod",
         check=check_disk,
         has_fix=True,
+        cel=CelRule(
+            "!has(variables.spec.volumes) || variables.spec.containers.all(c, "
+            "!has(c.volumeMounts) || c.volumeMounts.all(m, "
+            "m.mountPath != '/dev/shm' || variables.spec.volumes.all(v, "
+            "v.name != m.name || !has(v.emptyDir) || (has(v.emptyDir.medium) && "
+            "v.emptyDir.medium != ''))))"
+        ),
         failing=_EXAMPLE
         + """\
           emptyDir: # <- here
