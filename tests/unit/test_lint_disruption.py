@@ -186,6 +186,14 @@ def test_whether_a_budget_lets_anybody_go(field, value, total, expected):
             "GRACE-SHELL", "spec:\n", "spec:\n  shareProcessNamespace: true\n", id="not the first"
         ),
         pytest.param("GRACE-TORCHRUN", "- torchrun", "- python", id="no torchrun"),
+        pytest.param("GRACE-TORCHRUN", "--nnodes=2", "--shutdown-timeout=290", id="told"),
+        pytest.param(
+            "GRACE-TORCHRUN",
+            "          resources:",
+            "          env: [{name: TORCH_ELASTIC_SHUTDOWN_TIMEOUT, value: '290'}]\n"
+            "          resources:",
+            id="told by a variable",
+        ),
         pytest.param("PRIORITY-UNKNOWN", "trainings", "system-node-critical", id="built in"),
         pytest.param("PRIORITY-EXPENDABLE", "value: -100", "value: -10", id="just not"),
         pytest.param("NODE-GPU-LABEL", "aws:///", "metal:///", id="no cloud that we know"),
