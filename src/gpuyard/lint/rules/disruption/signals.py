@@ -12,8 +12,8 @@ seconds, whatever the grace period, unless it is told another time: ``--shutdown
 ``TORCH_ELASTIC_SHUTDOWN_TIMEOUT``, which PyTorch has since March 2026.
 
 Sources: Kubernetes documentation, Pod Lifecycle, Termination of Pods; k8s.io/api 1.37, core/v1
-SleepAction (refused where longer than the grace period); PyTorch #119856, #68258, #172596; SkyRL #1688;
-bash 5.2 and dash 0.5.12, tried.
+SleepAction (refused where longer than the grace period); PyTorch #119856, #68258, #172596;
+SkyRL #1688; bash 5.2 and dash 0.5.12, tried.
 """
 
 import re

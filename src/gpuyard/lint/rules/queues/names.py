@@ -121,7 +121,7 @@ RULES = (
         severity="warning",
         title="The queue of a workload exists in its namespace",
         why="Kueue holds the job back until its queue admits it. A queue that is not there never "
-        "does, and the job shows no pod and no event of its own.",
+        "does: the job has no pods, and only its Workload says why.",
         remedy="correct the label, or make a LocalQueue of that name in the namespace",
         source="Kueue v0.20, concepts, Local Queue; tasks, Troubleshooting Jobs",
         scope="workload",
