@@ -15,6 +15,8 @@ from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
 MODULES = (
+    "helm.dead_keys",
+    "helm.value_types",
     "resources.limits",
     "resources.shared_memory",
     "serving.disruption_budget",
