@@ -15,11 +15,15 @@ from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
 MODULES = (
+    "helm.conflicts",
     "helm.dead_keys",
+    "helm.mig",
     "helm.value_types",
     "resources.limits",
     "resources.shared_memory",
     "serving.disruption_budget",
+    "sharing.plugin_config",
+    "sharing.plugin_default",
     "texts.reading",
     "texts.suppression",
 )
