@@ -19,6 +19,9 @@ MODULES = (
     "helm.dead_keys",
     "helm.mig",
     "helm.value_types",
+    "operator.drain",
+    "operator.neighbours",
+    "operator.runtime_class",
     "resources.limits",
     "resources.shared_memory",
     "serving.disruption_budget",
@@ -27,7 +30,13 @@ MODULES = (
     "texts.reading",
     "texts.suppression",
 )
-CLUSTER_MODULES = ("nodes.untainted",)
+CLUSTER_MODULES = (
+    "nodes.devices",
+    "nodes.fit",
+    "nodes.gang",
+    "nodes.shares",
+    "nodes.untainted",
+)
 
 
 class UnknownRuleError(ValueError):
