@@ -20,10 +20,16 @@ MODULES = (
     "helm.mig",
     "helm.value_types",
     "operator.drain",
+    "operator.monitors",
     "operator.neighbours",
     "operator.runtime_class",
     "resources.limits",
     "resources.shared_memory",
+    "scaling.keda",
+    "scaling.knative",
+    "scaling.pace",
+    "scaling.several",
+    "scaling.signals",
     "serving.disruption_budget",
     "sharing.plugin_config",
     "sharing.plugin_default",
@@ -31,11 +37,14 @@ MODULES = (
     "texts.suppression",
 )
 CLUSTER_MODULES = (
+    "nodes.daemons",
     "nodes.devices",
     "nodes.fit",
     "nodes.gang",
     "nodes.shares",
+    "nodes.software",
     "nodes.untainted",
+    "operator.upgrade",
 )
 
 
