@@ -15,6 +15,8 @@ from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
 MODULES = (
+    "clouds.labels",
+    "clouds.tolerations",
     "helm.conflicts",
     "helm.dead_keys",
     "helm.mig",
