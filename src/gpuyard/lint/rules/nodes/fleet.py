@@ -46,10 +46,15 @@ class Fleet:
         self.nodes = tuple(nodes)
         self.empty = _placer(map(_at_its_best, self.nodes), ())
         self.now = None if bound is None else _placer(self.nodes, bound)
+        self._fits: dict[PodTemplate, bool] = {}
 
     def fits_somewhere(self, template: PodTemplate) -> bool:
         """Tell whether one pod would find a node if all were empty."""
-        return self.empty.choose(self.empty.snapshot.shape(template)) is not None
+        known = self._fits.get(template)
+        if known is None:
+            found = self.empty.choose(self.empty.snapshot.shape(template))
+            known = self._fits[template] = found is not None
+        return known
 
     def nodes_for(self, template: PodTemplate) -> list[Node]:
         """Return the nodes whose labels and taints let such a pod in, however full they are."""
@@ -93,8 +98,17 @@ def fleet(world: World) -> Fleet | None:
     return _fleets[world]
 
 
+_templates: "WeakKeyDictionary[PodView, PodTemplate | None]" = WeakKeyDictionary()
+
+
 def template(pod: PodView) -> PodTemplate | None:
     """Return what a pod asks of its node, `None` where that is not all in its template."""
+    if pod not in _templates:
+        _templates[pod] = _template(pod)
+    return _templates[pod]
+
+
+def _template(pod: PodView) -> PodTemplate | None:
     if pod.claims or pod.place.containers or not pod.is_complete:
         return None
     if any(ask.resource.sharing == "part" for ask in pod.gpu_asks):

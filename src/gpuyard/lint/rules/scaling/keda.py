@@ -29,7 +29,10 @@ _OR_ZERO = re.compile(r"\bor\b(\s+on\s*\([^)]*\))?\s+(vector\s*\(\s*0(\.0+)?\s*\
 _ONE_SERIES = re.compile(
     r"\b(sum|avg|max|min|count|scalar|vector|absent|histogram_quantile|quantile|topk|bottomk|group)\b"
 )
-_BY = re.compile(r"\b(by|without)\s*\(\s*[a-zA-Z_]")
+_GROUPED = re.compile(
+    r"\s*(sum|avg|max|min|count)\s*((by|without)\s*\(\s*\w|.*\)\s*(by|without)\s*\(\s*\w[^()]*\)\s*$)",
+    re.DOTALL,
+)
 _ENGINE = re.compile(r"\b(vllm|sglang|tgi|trtllm|nv_inference|nv_trt_llm|llamacpp)[:_]\w+")
 _ALREADY_AVERAGE = re.compile(r"^\s*\(*\s*(avg|max|min)\s*(by|without|\()")
 
@@ -39,7 +42,7 @@ def check_silence(entry: Entry, world: World) -> Iterator[Hit]:
     if scaled(entry, world) is None:
         return
     for one, metadata in _prometheus(entry):
-        if str(metadata.get("ignoreNullValues", "true")).lower() != "false":
+        if _is_quiet(metadata) and not _OR_ZERO.search(one.name):
             yield Hit(
                 one.path,
                 'without ignoreNullValues: "false" an empty answer is zero load, and the server '
@@ -65,9 +68,7 @@ def check_fallback(entry: Entry, _world: World) -> Iterator[Hit]:
     if not entry.mapping("spec", "fallback"):
         return
     given = _prometheus(entry)
-    if given and all(
-        str(metadata.get("ignoreNullValues", "true")).lower() != "false" for _, metadata in given
-    ):
+    if given and all(_is_quiet(metadata) for _, metadata in given):
         yield Hit(
             ("spec", "fallback"),
             "a metric that is missing is zero and no failure (ignoreNullValues), so that the "
@@ -80,7 +81,9 @@ def check_series(entry: Entry, _world: World) -> Iterator[Hit]:
     if (number(entry.get("spec", "maxReplicaCount")) or 100) < 2:  # noqa: PLR2004
         return
     for one, _ in _prometheus(entry):
-        if _ENGINE.search(one.name) and (not _ONE_SERIES.search(one.name) or _BY.search(one.name)):
+        if _ENGINE.search(one.name) and (
+            not _ONE_SERIES.search(one.name) or _GROUPED.match(one.name)
+        ):
             yield Hit(
                 one.path,
                 "the query has one answer per pod, and KEDA takes one in all: from the second "
@@ -137,6 +140,11 @@ def _prometheus(entry: Entry) -> list[tuple[Signal, dict[str, object]]]:
         for one, (_, trigger) in zip(signals(entry), triggers, strict=True)
         if one.kind == "prometheus"
     ]
+
+
+def _is_quiet(metadata: dict[str, object]) -> bool:
+    """Tell whether no answer counts as zero."""
+    return str(metadata.get("ignoreNullValues", "true")).lower() != "false"
 
 
 def _least(entry: Entry) -> int:

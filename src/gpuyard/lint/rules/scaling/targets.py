@@ -132,7 +132,7 @@ def _metric(one: Mapping[str, object], path: Path) -> Iterator[Signal]:
 
 def _trigger(one: Mapping[str, object], path: Path) -> Signal:
     kind = plain.text(one, "type")
-    query = plain.get(one, "metadata", "query")
+    query = plain.get(one, "metadata", "query") if kind not in {"cpu", "memory"} else None
     field = "value" if kind in {"cpu", "memory"} else "threshold"
     return Signal(
         path=(*path, "metadata", "query") if isinstance(query, str) else path,
