@@ -131,7 +131,7 @@ DEAD = "driver: {enabled: true, gone: 1}\ntoolkit: {enabled: true}\n"
                 (
                     "a/kustomization.yaml",
                     KUSTOMIZED
-                    + "helmCharts: [{name: gpu-operator, version: v25.3.4, valuesFile: gpu.yaml}]\n",
+                    + "helmCharts: [{name: gpu-operator, version: 25.3.4, valuesFile: gpu.yaml}]\n",
                 ),
             ],
             ["HELM-DEAD-KEY"],

@@ -43,6 +43,7 @@ CLUSTER_MODULES = (
     "nodes.devices",
     "nodes.fit",
     "nodes.gang",
+    "nodes.replicas",
     "nodes.shares",
     "nodes.software",
     "nodes.untainted",

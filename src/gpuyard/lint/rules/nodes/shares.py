@@ -18,6 +18,7 @@ REPLICAS = "nvidia.com/gpu.replicas"
 MIG_STRATEGY = "nvidia.com/mig.strategy"
 MIG_STATE = "nvidia.com/mig.config.state"
 MIG_CONFIG = "nvidia.com/mig.config"
+GKE_SLICES = "cloud.google.com/gke-gpu-partition-size"
 PRODUCT = "nvidia.com/gpu.product"
 DRIVER = tuple(f"nvidia.com/cuda.driver-version.{part}" for part in ("major", "minor", "revision"))
 SHARED = frozenset({"time-slicing", "mps"})
@@ -104,6 +105,8 @@ def check_driver(node: Entry, _world: World) -> Iterator[Hit]:
 def _instead(offered: set[str], nodes: tuple[Node, ...]) -> str:
     if offered:
         return f"there are {', '.join(sorted(offered))}"
+    if any(GKE_SLICES in dict(node.labels) for node in nodes):
+        return f"on GKE slices are called nvidia.com/gpu, and {GKE_SLICES} selects their size"
     strategies = {dict(node.labels).get(MIG_STRATEGY) for node in nodes} - {None}
     if strategies == {"single"}:
         return "mig.strategy is single on all nodes, so that slices are called nvidia.com/gpu"
