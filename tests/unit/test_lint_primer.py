@@ -236,7 +236,9 @@ def test_a_slice_by_its_name(strategy, expected):
         ),
         pytest.param(
             node(
-                "n", "cloud.google.com/gke-gpu-partition-size: 1g.10gb", gpus="nvidia.com/gpu: '7'"
+                "gpu-0",
+                "cloud.google.com/gke-gpu-partition-size: 1g.10gb",
+                gpus="nvidia.com/gpu: '7'",
             ),
             ["MIG-NO-SLICE"],
             id="GKE calls slices nvidia.com/gpu",
