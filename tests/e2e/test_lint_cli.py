@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from gpuyard.cli.lint import PROGRESS_FILES_MIN
 from gpuyard.lint import catalogue
 from tests.program import (
     PROGRAM,
@@ -442,6 +443,20 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_hash_seed(here):
         assert len(texts) == 1, form
 
 
+def test_progress_is_shown_for_many_files_and_on_a_terminal_only(here):
+    (here / "many").mkdir()
+    for number in range(PROGRESS_FILES_MIN):
+        (here / "many" / f"{number}.yaml").write_text(WEB)
+    asked = ("lint", "many", "-o", "json")
+    code, screen, piped_text = run_in_terminal(*asked, cwd=here, columns=80, streams="err")
+    assert (code, json.loads(piped_text)) == (0, [])
+    assert f"{PROGRESS_FILES_MIN}/{PROGRESS_FILES_MIN}" in screen
+    assert "reading manifests" in screen
+    assert run(*asked, cwd=here).stderr == ""
+    few = run_in_terminal("lint", "k8s", "-o", "json", cwd=here, columns=80, streams="err")
+    assert few[1] == ""
+
+
 # --- Wrong use ----------------------------------------------------------------------------------
 
 
@@ -593,6 +608,22 @@ def test_help_lists_what_lint_can_do(gpuyard, here):
     for form in FORMS:
         assert form in shown.stdout
     assert "--cluster" not in shown.stdout
+
+
+def test_the_examples_of_the_help_work_as_printed(gpuyard, here):
+    (here / "train.yaml").write_text(TRAIN)
+    (here / "cluster.json").write_text(NODE)
+    shown = (
+        gpuyard("lint", "--help", cwd=here).stdout + gpuyard("explain", "--help", cwd=here).stdout
+    )
+    examples = re.findall(r"^    gpuyard ((?:lint|explain).*)$", shown, re.MULTILINE)
+    assert len(examples) == 10
+    for example in examples:
+        done = gpuyard(*shlex.split(example), cwd=here)
+        assert done.returncode in {0, 1}, example
+        assert "Traceback" not in done.stderr, example
+        said = done.stdout or done.stderr or (here / "gpuyard.sarif").read_text()
+        assert said, example
 
 
 def test_explain_lists_every_rule(gpuyard, here):

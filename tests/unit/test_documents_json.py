@@ -125,6 +125,11 @@ def test_a_broken_item_leaves_those_around_it():
             id="in a List, behind its items",
         ),
         pytest.param(
+            '{"kind": "List",\n"items": [{"b": 1}],\n"x": 1,\n"x": 2}',
+            [(4, 1)],
+            id="in a List, twice behind its items",
+        ),
+        pytest.param(
             '{"kind": "List",\n"kind": "List", "items": [{"b": 1}]}',
             [(2, 1)],
             id="in a List, before its items",
@@ -141,8 +146,14 @@ def test_a_key_that_stands_twice_is_named(text, expected):
 def test_a_double_key_says_where_the_first_is():
     (problem,) = read('\n{"x": 0,\n "a": 1,\n "a": 2}', "f").problems
     assert problem.message == (
-        "'a' stands twice in this object, and the last counts (first in line 3)"
+        "'a' stands twice in one mapping, and the last counts (first in line 3)"
     )
+
+
+def test_a_double_key_behind_the_items_of_a_list_says_where_the_first_is():
+    text = '{"kind": "List",\n"items": [{"b": 1},\n{"b": 1}],\n"x": 1,\n"x": 2}'
+    (problem,) = read(text, "f").problems
+    assert problem.message.endswith("(first in line 4)")
 
 
 def test_a_text_that_is_too_large_is_refused_by_name():

@@ -74,10 +74,18 @@ def test_a_key_becomes_the_text_that_kubernetes_makes_of_it(key, expected):
     [("name", False), ("'1'", False), ("1", True), ("on", True), ("1.5", True), ("1e999", False)],
 )
 def test_a_key_that_is_no_text_is_read_and_blamed(key, is_blamed):
-    found = read(f"b: 1\n{key}: a\n", "f")
+    found = read(f"kind: Pod\n{key}: a\napiVersion: v1\n", "f")
     assert len(found.documents) == 1
     blamed = [(p.code, p.position.line, p.is_read) for p in found.problems]
     assert blamed == ([("key", 2, True)] if is_blamed else [])
+
+
+def test_such_a_key_is_nobodys_business_outside_of_objects():
+    found = read("on:\n  push: {branches: [main]}\n", "workflow.yaml")
+    assert [document.value for document in found.documents] == [
+        {"true": {"push": {"branches": ["main"]}}}
+    ]
+    assert found.problems == []
 
 
 @pytest.mark.parametrize("key", ["~", "null", "? ", "18446744073709551615", "!!int 3"])

@@ -109,6 +109,11 @@ def test_value(text, expected):
         ),
         pytest.param("kind: List\nitems: []\n", [], id="an empty List"),
         pytest.param(
+            "kind: List\nitems:\n- [{kind: A, apiVersion: v1}]\n",
+            [{"kind": "A", "apiVersion": "v1"}],
+            id="an array in a List",
+        ),
+        pytest.param(
             "kind: AllowList\nitems: 3\n", [{"kind": "AllowList", "items": 3}], id="no List"
         ),
         pytest.param(
@@ -122,6 +127,13 @@ def test_documents(text, expected):
     assert values(text) == expected
 
 
+def test_lists_in_lists_end_somewhere():
+    text = "{kind: List, items: [" * 20 + "{a: 1}" + "]}" * 20
+    (document,) = read(text, "f").documents
+    assert document.kind == "List"
+    assert document.position(("items", 0)).column == 21 * 10 + 1
+
+
 def test_aliases_share_one_value_with_their_anchor():
     ((first),) = values("a: &x {b: 1}\nc: *x\n")
     assert first["a"] is first["c"]
@@ -133,7 +145,7 @@ def test_aliases_share_one_value_with_their_anchor():
         pytest.param("a: 1\nb: 2\na: 3\n", [(3, 1)], id="at the second"),
         pytest.param("x:\n- a: 1\n  'a': 2\n", [(3, 3)], id="quoted or not"),
         pytest.param("a: 1\na: 2\na: 3\n", [(2, 1), (3, 1)], id="each more"),
-        pytest.param("1: a\n'1': b\n", [(1, 1), (2, 1)], id="a number and its text are one key"),
+        pytest.param("1: a\n'1': b\n", [(2, 1)], id="a number and its text are one key"),
         pytest.param("b: &b {p: 1}\nd: {<<: *b, p: 2}\n", [], id="overriding a merge is no double"),
         pytest.param(
             "b: &b {p: 1}\nd: {<<: *b, p: 2, p: 3}\n", [(2, 19)], id="but twice below it is"
@@ -155,7 +167,7 @@ def test_a_double_key_says_where_the_first_is():
     assert problem.source == "pod.yaml"
     assert (
         problem.message
-        == "'image' stands twice in this mapping, and the last counts (first in line 3)"
+        == "'image' stands twice in one mapping, and the last counts (first in line 3)"
     )
 
 
@@ -280,13 +292,26 @@ def test_problems_are_counted_to_a_limit():
 
 
 def test_documents_are_counted_to_a_limit():
-    for text in ("a: 1\n---\n" * 20, '{"a": 1}\n' * 20, "---\n" * 20):
+    empty = '{"kind": "List", "items": []}\n'
+    items = '{"kind": "List", "items": [\n' + "null,\n" * 20 + "1]}"
+    for text in ("a: 1\n---\n" * 20, '{"a": 1}\n' * 20, "---\n" * 20, empty * 20, items):
         found = read(text, "f", limits=Limits(documents_max=5))
         assert len(found.documents) <= 5
         (problem,) = found.problems
         assert problem.message == "more than 5 documents; the rest is not read"
-        assert problem.position.line in {6, 9, 10, 11}
+        assert problem.position.line in {6, 7, 9, 10, 11}
     assert read("a: 1\n---\n" * 4 + "a: 1", "f", limits=Limits(documents_max=5)).problems == []
+
+
+def test_values_are_counted_to_a_limit():
+    limits = Limits(yaml_values_max=10)
+    for text in ("a: [" + "1, " * 20 + "]", "a: [" + "{}, " * 20 + "]", "a: 1\n" * 20):
+        assert read(text, "f", limits=limits).documents == []
+        assert read(text, "f", limits=limits).problems[-1].code == "too-large"
+    found = read("---\na: [1, 2, 3]\n" * 5, "f", limits=limits)
+    assert len(found.documents) == 2
+    assert [(p.code, p.position.line) for p in found.problems] == [("too-many", 5)]
+    assert found.problems[0].message == "more than 10 values; the rest is not read"
 
 
 def test_without_libyaml_the_same_comes_out(monkeypatch):
@@ -298,6 +323,34 @@ def test_without_libyaml_the_same_comes_out(monkeypatch):
     assert [(p.code, p.position) for p in slow.problems] == [
         (p.code, p.position) for p in fast.problems
     ]
+
+
+def test_without_libyaml_an_escape_that_is_no_character_is_refused_all_the_same(monkeypatch):
+    text = 'a: "\\UFFFFFFFF" # gpuyard:ignore X: y\n---\nb: 1\n'
+    for parser in (yaml.CSafeLoader, yaml.SafeLoader):
+        monkeypatch.setattr(yaml_reader, "PARSER", parser)
+        found = read(text, "f")
+        assert [p.code for p in found.problems] == ["syntax"]
+        assert list(found.documents[0].suppressions) == [1]
+
+
+def test_a_problem_stays_short_whatever_it_is_about():
+    long = "x" * 5000
+    for text in (
+        *(
+            f"{long}: 1\n{long}: 2\n",
+            f"a: *{long}\n",
+            f"a: !!int {long}\n",
+            f'? "{long}"\n? "{long}"\n',
+        ),
+        *(
+            f"kind: A\napiVersion: v1\n? {'0' * 5000}7\n: a\n",
+            f'{{"{long}": 1, "{long}": 2}}',
+            "a: {{ " + long,
+        ),
+    ):
+        (problem,) = read(text, "f").problems
+        assert len(problem.message) < 250
 
 
 def test_without_libyaml_deep_text_is_refused_all_the_same(monkeypatch):

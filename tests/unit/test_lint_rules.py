@@ -11,6 +11,7 @@ import pytest
 
 from gpuyard.dialects.documents import read
 from gpuyard.lint import catalogue, examine
+from gpuyard.lint.fix import mend
 from gpuyard.lint.rule import ID_SHAPE, SEVERITIES, TITLE_CHARS_MAX
 from gpuyard.lint.rules.texts.reading import RULE_OF_CODE
 
@@ -74,6 +75,20 @@ def test_the_message_is_one_sentence_with_its_numbers(rule):
     assert not message.endswith((".", "!", " "))
     assert not re.search(r"\b1 [a-z]+s\b|\(s\)|\b1 GPUs\b", message), "write gpuyard.lint.wording"
     assert not re.search(r"\bNone\b|\{'|\['|<[a-z]+\.", message), "a value of Python's"
+
+
+@pytest.mark.parametrize("rule", [rule for rule in SHOWN if rule.has_fix], ids=lambda rule: rule.id)
+def test_the_fix_mends_the_failing_example_and_keeps_what_was_written(rule):
+    def look(contents):
+        return found(contents["example.yaml"])
+
+    before = {(one.rule, one.object) for one in found(rule.failing).findings}
+    mended = mend({"example.yaml": rule.failing}, look)
+    assert mended.refused == []
+    assert rule.id in {one.rule for one in mended.done}
+    after = {(one.rule, one.object) for one in mended.outcome.findings}
+    assert rule.id not in {name for name, _ in after}
+    assert after <= before, "the mended manifest has other findings"
 
 
 @each_rule

@@ -50,7 +50,7 @@ def with_rules(monkeypatch):
         texts = tuple(one for one in catalogue.rules() if one.scope == "text")
         by_id = {one.id: one for one in (*rules, *texts)}
         monkeypatch.setattr(catalogue, "rules", lambda **_: tuple(by_id.values()))
-        monkeypatch.setattr(catalogue, "by_id", lambda: by_id)
+        monkeypatch.setattr(catalogue, "by_id", lambda **_: by_id)
 
     return put
 
@@ -126,6 +126,21 @@ def test_nothing_is_reported_of_the_background(with_rules):
     with_rules(rule("pod", names))
     background = read(GPU_POD, "cluster.json").documents
     assert run(CPU_POD, background=background).findings == []
+
+
+def test_of_what_an_absent_controller_made_one_stands_for_all(with_rules):
+    def owned(name, controller):
+        owner = f"{{apiVersion: batch/v1, kind: Job, name: {controller}, controller: true}}"
+        made = f"name: {name}\n  ownerReferences: [{owner}]"
+        return GPU_POD.replace("name: gpu\n", f"{made}\n", 1)
+
+    with_rules(rule("pod", names))
+    outcome = run(owned("a", "x"), owned("b", "x"), owned("c", "y"), GPU_POD)
+    assert [one.object for one in outcome.findings] == [
+        "Pod research/a",
+        "Pod research/c",
+        "Pod research/gpu",
+    ]
 
 
 def test_a_finding_is_put_together_from_hit_rule_and_document(with_rules):
@@ -205,3 +220,15 @@ def test_a_text_that_is_too_large_is_a_finding():
 )
 def test_printable(text, expected):
     assert printable(text) == expected
+
+
+def test_without_places_a_finding_is_the_same_but_for_line_and_column():
+    job = catalogue.rule("GPU-SHM").failing
+    documents, _ = read(job, "admission")
+    (placed,) = examine(documents).findings
+    (finding,) = examine(documents, with_places=False).findings
+    assert finding == msgspec.structs.replace(placed, line=0, column=0)
+    accepted = job.replace(
+        "  name: train\n", '  name: train\n  annotations: {ignore.gpuyard.io/GPU-SHM: "why"}\n'
+    )
+    assert examine(read(accepted, "a").documents, with_places=False).suppressed == 1

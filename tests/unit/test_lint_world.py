@@ -106,6 +106,22 @@ def test_the_owner_is_the_controller_that_was_given():
         assert there.owner(there.looked_at[0]) is None
 
 
+def test_a_deployment_is_known_as_owner_without_its_replica_sets():
+    metadata = {
+        "name": "llm-5d4c-x",
+        "namespace": "a",
+        "labels": {"pod-template-hash": "5d4c"},
+        "ownerReferences": [
+            {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "llm-5d4c", "controller": True}
+        ],
+    }
+    pod = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
+    here = world(pod, entry_text("Deployment", "llm", "a", api="apps/v1"))
+    assert here.owner(here.looked_at[0]) is here.looked_at[1]
+    there = world(pod, entry_text("Deployment", "ll", "a", api="apps/v1"))
+    assert there.owner(there.looked_at[0]) is None
+
+
 def test_a_claim_is_looked_up_beside_its_pod():
     claims = [{"name": "gpu", "resourceClaimTemplateName": "one"}]
     exactly = {"deviceClassName": "gpu.nvidia.com", "count": 2}

@@ -39,7 +39,7 @@ PROGRESS_FILES_MIN = 200  # fewer are read before anybody wonders
 
     \b
     A bundle is what kubectl prints:
-      kubectl get nodes,pods,deploy,sts,ds,jobs,pdb,svc -A -o json > cluster.json
+      kubectl get nodes,pods,deploy,sts,ds,jobs,pdb -A -o json > cluster.json
 
     A finding is accepted by the annotation ignore.gpuyard.io/RULE: "reason" on the object or its
     pod template, or by the comment  # gpuyard:ignore RULE: reason  on its line or the line above.
@@ -249,9 +249,8 @@ def _bundle(path: Path) -> "Given":
     for problem in given.problems:
         if not problem.is_read:
             place = f"{problem.source}:{problem.position.line}:{problem.position.column}"
-            raise click.UsageError(
-                f"{place}: {problem.message}; make the bundle with kubectl get … -o json"
-            )
+            how = "" if problem.code == "too-large" else "; make it with kubectl get … -o json"
+            raise click.UsageError(f"{place}: {problem.message}{how}")
     return given
 
 

@@ -67,9 +67,9 @@ def rules(*, for_cluster: bool = True) -> tuple[Rule, ...]:
 
 
 @cache
-def by_id() -> Mapping[str, Rule]:
-    """Return all rules by their id."""
-    return {rule.id: rule for rule in rules()}
+def by_id(*, for_cluster: bool = True) -> Mapping[str, Rule]:
+    """Return the rules by their id; without `for_cluster` only what files can decide."""
+    return {rule.id: rule for rule in rules(for_cluster=for_cluster)}
 
 
 def rule(name: str) -> Rule:
@@ -77,10 +77,11 @@ def rule(name: str) -> Rule:
 
     Raises UnknownRuleError, with what was probably meant.
     """
-    found = by_id().get(name.upper())
-    if found is None:
-        raise UnknownRuleError(name)
-    return found
+    for for_cluster in (False, True):  # most are in the first half; the other is heavy to import
+        found = by_id(for_cluster=for_cluster).get(name.upper())
+        if found is not None:
+            return found
+    raise UnknownRuleError(name)
 
 
 @cache

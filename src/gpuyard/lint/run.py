@@ -26,6 +26,7 @@ from gpuyard.lint.world import Entry, Origin, World
 
 MESSAGE_CHARS_MAX = 600  # a name in a manifest may be of any length
 FAILED = "LINT-RULE-FAILED"
+NOWHERE = Position(0, 0)
 
 
 class Located(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,32 +75,27 @@ def examine(
     background: Iterable[Document] = (),
     origin: Origin = "documents",
     listed: Iterable[str] = (),
+    with_places: bool = True,
 ) -> Outcome:
     """Show `documents` to all rules.
 
     `problems` are the texts, or parts of them, that could not be read. `background`, `origin` and
-    `listed` tell what else there is, see `World`; nothing is reported of the background.
+    `listed` tell what else there is, see `World`; nothing is reported of the background. Without
+    places, lines and columns are 0: to look them up takes longer than everything else, and what an
+    API server sends was written nowhere.
     """
     chosen = settings or Settings()
     world = World(documents, background=background, origin=origin, listed=listed)
-    active = _Active(world, chosen)
-    found: list[Located] = []
-    suppressed = 0
     by_entry: dict[int, list[Seen]] = defaultdict(list)
-    for seen in active.seen():
+    for seen in _Active(world, chosen).seen():
         by_entry[id(seen.entry)].append(seen)
-    comments: dict[int, suppress.Comments] = {}  # by file; one comment speaks to all its objects
+    sieve = _Sieve(chosen, with_places=with_places)
     for entry in world.looked_at:
-        of_file = entry.document.suppressions
-        if id(of_file) not in comments:
-            comments[id(of_file)] = suppress.Comments(entry.document)
-            found += _misspelt(comments[id(of_file)], entry.document, chosen)
-        kept, hidden = _kept(entry, by_entry.get(id(entry), []), comments[id(of_file)], chosen)
-        found += kept
-        suppressed += hidden
-    found += _unreadable(problems, chosen)
-    found.sort(key=lambda one: place_order(one.finding))
-    return Outcome(found, len(world.looked_at), suppressed)
+        sieve.take(entry, by_entry.get(id(entry), []))
+    for problem in problems:
+        sieve.take_text(reading.rule_of(problem), problem.source, problem.position, problem.message)
+    found = sorted(sieve.found, key=lambda one: place_order(one.finding))
+    return Outcome(found, len(world.looked_at), sieve.suppressed)
 
 
 class _Active:
@@ -107,6 +103,7 @@ class _Active:
 
     def __init__(self, world: World, settings: Settings) -> None:
         self.world = world
+        self._told: set[tuple[str, str, str]] = set()  # owners that were not given
         self.pod: list[Rule] = []
         self.workload: list[Rule] = []
         self.values: list[Rule] = []
@@ -127,13 +124,24 @@ class _Active:
         for entry in self.world.looked_at:
             for rule in self.by_kind.get(entry.kind, ()):
                 yield from self._ask(rule, entry, entry)
-            if entry.workload is not None and self.world.owner(entry) is None:
-                yield from self._of_workload(entry.workload, entry)  # or its owner would say it too
+            if entry.workload is not None and not self._is_said_elsewhere(entry):
+                yield from self._of_workload(entry.workload, entry)
             for values in values_in(entry):
                 for rule in self.values:
                     yield from self._ask(rule, values, entry)
         for rule in self.whole:
             yield from self._ask(rule, self.world, None)
+
+    def _is_said_elsewhere(self, entry: Entry) -> bool:
+        """Say whether the owner of an object, or another that it made, is shown in its place."""
+        made_by = entry.made_by
+        if made_by is None:
+            return False
+        twin = (entry.namespace, *made_by)
+        if self.world.owner(entry) is not None or twin in self._told:
+            return True
+        self._told.add(twin)
+        return False
 
     def _of_workload(self, workload: Workload, entry: Entry) -> Iterator[Seen]:
         for rule in self.workload:
@@ -152,51 +160,40 @@ class _Active:
             return [_failed(rule, entry or self.world.looked_at[0], error)]
 
 
-def _kept(
-    entry: Entry, seen: list[Seen], comments: suppress.Comments, settings: Settings
-) -> tuple[list[Located], int]:
-    """Return what stays of what was found in one object, and how much was accepted by somebody."""
-    accepted, wrong = suppress.annotated(entry)
-    seen += [Seen(catalogue.rule(name), entry, hit) for name, hit in wrong]
-    kept, hidden = [], 0
-    for one in seen:
-        severity = settings.severity(one.rule)
-        if severity is None:
-            continue
-        position = entry.document.position(one.hit.path, of=one.hit.of)
-        is_accepted = suppress.accepts(accepted, one.rule.id, one.hit.path) or comments.accept(
-            one.rule.id, position.line
-        )
-        if is_accepted and one.rule.scope != "text":
-            hidden += 1
-        else:
-            finding = _finding(one, position, severity)
-            kept.append(Located(finding=finding, entry=entry, edits=one.hit.edits))
-    return kept, hidden
+class _Sieve:
+    """Keeps what is reported, and counts what somebody has accepted."""
 
+    def __init__(self, settings: Settings, *, with_places: bool) -> None:
+        self.settings = settings
+        self.with_places = with_places
+        self.found: list[Located] = []
+        self.suppressed = 0
+        self._comments: dict[int, suppress.Comments] = {}  # by file: one speaks to all its objects
 
-def _misspelt(
-    comments: suppress.Comments, document: Document, settings: Settings
-) -> Iterator[Located]:
-    """Return a finding for each comment of a file that suppresses nothing."""
-    for name, position, sentence in comments.wrong:
-        yield from _in_text(name, document.source, position, sentence, settings)
+    def take(self, entry: Entry, seen: list[Seen]) -> None:
+        """Take what was found in one object, and what is wrong with its suppressions."""
+        accepted, wrong = suppress.annotated(entry)
+        comments = self._comments_of(entry.document)
+        for one in (*seen, *(Seen(catalogue.rule(name), entry, hit) for name, hit in wrong)):
+            severity = self.settings.severity(one.rule)
+            if severity is None:
+                continue
+            position = self._position(entry, one.hit)
+            is_accepted = suppress.accepts(accepted, one.rule.id, one.hit.path) or (
+                comments.accept(one.rule.id, position.line)
+            )
+            if is_accepted and one.rule.scope != "text":
+                self.suppressed += 1
+            else:
+                finding = _finding(one, position, severity)
+                self.found.append(Located(finding=finding, entry=entry, edits=one.hit.edits))
 
-
-def _unreadable(problems: Iterable[Problem], settings: Settings) -> Iterator[Located]:
-    """Return a finding for each text, or part of one, that could not be read."""
-    for one in problems:
-        yield from _in_text(reading.rule_of(one), one.source, one.position, one.message, settings)
-
-
-def _in_text(
-    name: str, source: str, position: Position, sentence: str, settings: Settings
-) -> Iterator[Located]:
-    rule = catalogue.rule(name)
-    severity = settings.severity(rule)
-    if severity is not None:
-        yield Located(
-            finding=Finding(
+    def take_text(self, name: str, source: str, position: Position, sentence: str) -> None:
+        """Take what is wrong with a text."""
+        rule = catalogue.rule(name)
+        severity = self.settings.severity(rule)
+        if severity is not None:
+            finding = Finding(
                 rule=name,
                 severity=severity,
                 file=source,
@@ -206,7 +203,18 @@ def _in_text(
                 message=printable(sentence),
                 remedy=rule.remedy,
             )
-        )
+            self.found.append(Located(finding=finding))
+
+    def _position(self, entry: Entry, hit: Hit) -> Position:
+        return entry.document.position(hit.path, of=hit.of) if self.with_places else NOWHERE
+
+    def _comments_of(self, document: Document) -> suppress.Comments:
+        key = id(document.suppressions)
+        if key not in self._comments:
+            self._comments[key] = suppress.Comments(document)
+            for name, position, sentence in self._comments[key].wrong:
+                self.take_text(name, document.source, position, sentence)
+        return self._comments[key]
 
 
 def _finding(one: Seen, position: Position, severity: Severity) -> Finding:

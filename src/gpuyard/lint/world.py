@@ -21,6 +21,8 @@ from gpuyard.dialects.plain import Path
 from gpuyard.dialects.workloads import ClaimKind, PodView, View, Workload, api_group, workload
 from gpuyard.lint.selecting import Selectors
 
+REPLICA_SET = "apps/ReplicaSet"
+
 Origin = Literal["documents", "cluster"]
 
 
@@ -44,6 +46,15 @@ class Entry(View):
         """The object as a finding names it: ``Deployment default/llm``."""
         name = f"{self.namespace}/{self.name}" if self.namespace else self.name
         return f"{self.kind.rpartition('/')[2]} {name}".strip()
+
+    @property
+    def made_by(self) -> tuple[str, str] | None:
+        """Kind and name of the controller that made the object, if one did."""
+        for _, one in self.mappings("metadata", "ownerReferences"):
+            if plain.is_true(one, "controller"):
+                kind = _group_kind(plain.text(one, "apiVersion"), plain.text(one, "kind"))
+                return kind, plain.text(one, "name")
+        return None
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -130,11 +141,15 @@ class World:
 
     def owner(self, entry: Entry) -> Entry | None:
         """Return the object that made `entry` and keeps it in line, if it was given."""
-        for _, one in entry.mappings("metadata", "ownerReferences"):
-            if plain.is_true(one, "controller"):
-                kind = _group_kind(plain.text(one, "apiVersion"), plain.text(one, "kind"))
-                return self.named(kind, plain.text(one, "name"), entry)
-        return None
+        made_by = entry.made_by
+        if made_by is None:
+            return None
+        owner = self.named(*made_by, entry)
+        if owner is None and made_by[0] == REPLICA_SET:
+            # few list ReplicaSets; one is called like its Deployment and the hash of its template
+            stamp = f"-{entry.labels.get('pod-template-hash')}"
+            return self.named("apps/Deployment", made_by[1].removesuffix(stamp), entry)
+        return owner
 
     def _enter(self, entry: Entry) -> None:
         self._by_kind[entry.kind].append(entry)

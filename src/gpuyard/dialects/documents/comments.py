@@ -75,9 +75,8 @@ def _in_piece(piece: YamlPiece) -> list[Suppression]:
 def _texts(text: str) -> tuple[list[int], list[int]]:
     """Return where the scalars with a number sign begin and end, as far as they can be read."""
     starts, ends = [], []
-    with suppress(
-        yaml.YAMLError, RecursionError, UnicodeEncodeError
-    ):  # what follows is no document
+    # as in `read_piece`; what follows is no document either
+    with suppress(yaml.YAMLError, RecursionError, ValueError, OverflowError):
         for event in events(text):
             if isinstance(event, yaml.ScalarEvent) and "#" in event.value:
                 start, end = event.start_mark, event.end_mark

@@ -36,6 +36,8 @@ class Document:
     Its value must not be changed: aliases share parts of it.
     """
 
+    __slots__ = ("_file", "_number", "_piece", "_prefix", "value")
+
     def __init__(
         self,
         file: File,

@@ -9,7 +9,7 @@ import re
 import msgspec
 
 from gpuyard.dialects.documents.places import Node
-from gpuyard.dialects.documents.yaml_reader import Flaw
+from gpuyard.dialects.documents.yaml_reader import Flaw, twice
 
 _TOKEN = re.compile(rb'[\[\]{}]|"[^"\\]*(?:\\.[^"\\]*)*"|[^\s\[\]{},:"]+', re.DOTALL)
 
@@ -63,9 +63,7 @@ class _Scanner:
         top = self.stack[-1]
         top.key, top.key_mark = key, mark
         if isinstance(top.below, dict) and key in top.below:
-            message = f"{key!r} stands twice in this object, and the last counts"
-            first = top.below[key].key
-            self.flaws.append(Flaw("duplicate-key", mark, message, is_read=True, first=first))
+            self.flaws.append(twice(key, mark, top.below[key].key))
 
     def put(self, mark: int, below: dict[str, Node] | list[Node] | None) -> None:
         if not self.stack:

@@ -68,10 +68,15 @@ def read_json(data: bytes, limits: Limits) -> Iterator[Item | Flaw]:
     """Return the values that stand one after the other in `data`, the items of a List one by one.
 
     An item that cannot be read is a flaw, and the next one follows. Raises JsonError when the rest
-    of the text is no JSON.
+    of the text is no JSON, or consists of too many values.
     """
     start = _after_blanks(data, 0)
+    values = 0
     while start < len(data):
+        values += 1
+        if values > limits.documents_max:
+            message = f"more than {limits.documents_max} documents; the rest is not read"
+            raise JsonError(Flaw("too-many", start, message))
         end = _end_of_value(data, start)
         bundle = _bundle(data[start:end])
         if bundle is None:
@@ -87,9 +92,8 @@ def _bundle(data: bytes) -> _Bundle | None:
         read = msgspec.json.decode(data, type=_Bundle)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return (
-        read if read.kind.endswith("List") and bytes(memoryview(read.items)[:1]) == b"[" else None
-    )
+    is_list = read.kind.endswith("List") and bytes(memoryview(read.items)[:1]) == b"["
+    return read if is_list else None
 
 
 def _items(
@@ -115,9 +119,12 @@ def _head_flaws(data: bytes, first: int, last: int, start: int) -> Iterator[Flaw
     head = data[:first] + data[last:]
     if _keys_written(head) == measure(msgspec.json.decode(head), 2**31).keys:
         return
+
+    def in_text(mark: int) -> int:
+        return mark + start + (last - first if mark >= first else 0)
+
     for flaw in scan(head)[1]:
-        shift = start if flaw.mark < first else start + last - first
-        yield flaw._replace(mark=flaw.mark + shift, first=(flaw.first or 0) + start)
+        yield flaw._replace(mark=in_text(flaw.mark), first=in_text(flaw.first or 0))
 
 
 def _decode(data: bytes, start: int, end: int, limits: Limits) -> Item:

@@ -18,6 +18,8 @@ import re
 import struct
 from functools import lru_cache
 
+from gpuyard.dialects.documents.model import shown
+
 Scalar = str | int | float | bool | None
 
 CACHED_CHARS_MAX = 64
@@ -59,9 +61,11 @@ class TagError(ValueError):
 
 def plain(text: str) -> Scalar:
     """Return the value of an unquoted scalar without a tag."""
-    if len(text) > CACHED_CHARS_MAX:
-        return _through_json(resolved(text))
-    return _cached(text)
+    return _cached_plain(text) if len(text) <= CACHED_CHARS_MAX else _resolved_plain(text)
+
+
+def _resolved_plain(text: str) -> Scalar:
+    return _through_json(resolved(text))
 
 
 def tagged(tag: str, text: str) -> Scalar:
@@ -81,17 +85,19 @@ def tagged(tag: str, text: str) -> Scalar:
     if name == "float" and type(value) is int and value <= _INT_MAX:
         return value
     if type(value) is not _TAGS.get(name):
-        shown = text if len(text) <= CACHED_CHARS_MAX else text[:CACHED_CHARS_MAX] + "…"
-        raise TagError(f"{shown!r} is tagged !!{name}, which it is not")
+        raise TagError(f"{shown(text)!r} is tagged !!{name}, which it is not")
     return _through_json(value)
 
 
-@lru_cache(_CACHE_SIZE)
 def plain_key(text: str) -> tuple[str | None, bool]:
     """Return what Kubernetes makes of an unquoted key, and whether it is a text as it stands.
 
     `None` where it takes no such key: null, and numbers of 64 bits without a sign.
     """
+    return _cached_key(text) if len(text) <= CACHED_CHARS_MAX else _resolved_key(text)
+
+
+def _resolved_key(text: str) -> tuple[str | None, bool]:
     value = resolved(text)
     if isinstance(value, bool):
         return "true" if value else "false", False
@@ -159,4 +165,6 @@ def _as_single(text: str) -> float:
     return single
 
 
-_cached = lru_cache(_CACHE_SIZE)(lambda text: _through_json(resolved(text)))
+# Manifests say the same few words again and again.
+_cached_plain = lru_cache(_CACHE_SIZE)(_resolved_plain)
+_cached_key = lru_cache(_CACHE_SIZE)(_resolved_key)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import yaml
 
 from gpuyard.dialects.documents import scalars
-from gpuyard.dialects.documents.model import Code, Limits
+from gpuyard.dialects.documents.model import Code, Limits, shown
 from gpuyard.dialects.documents.places import Node
 from gpuyard.dialects.documents.syntax import explained
 
@@ -50,11 +50,19 @@ class Flaw(NamedTuple):
     """The mark of what it repeats."""
 
 
+def twice(key: str, mark: int, first: int) -> Flaw:
+    """Return the flaw of a key at `mark` that stands at `first` already."""
+    message = f"{shown(key)!r} stands twice in one mapping, and the last counts"
+    return Flaw("duplicate-key", mark, message, is_read=True, first=first)
+
+
 class Piece(NamedTuple):
     """What came out of one piece of YAML: documents with their places, and flaws."""
 
     documents: list[tuple[object, Node]]
     flaws: list[Flaw]
+    values: int
+    """Keys and values that were read."""
 
 
 class _UnreadableError(Exception):
@@ -77,10 +85,12 @@ def read_piece(text: str, limits: Limits) -> Piece:
         builder.flaws.append(Flaw("syntax", *explained(error, text)))
     except (yaml.reader.ReaderError, UnicodeEncodeError):
         builder.flaws.append(_forbidden(text))
-    except RecursionError:  # PyYAML without libyaml
+    except RecursionError:  # PyYAML without libyaml, as are the next
         builder.flaws.append(_too_deep(limits, 0).flaw)
+    except (ValueError, OverflowError):
+        builder.flaws.append(Flaw("syntax", 0, "an escape in it stands for no character"))
     # What looked like a document before an error is a part of one, unless ``...`` ended it.
-    return Piece(builder.documents[: builder.complete], builder.flaws)
+    return Piece(builder.documents[: builder.complete], builder.flaws, builder.values)
 
 
 def _forbidden(text: str) -> Flaw:
@@ -135,6 +145,7 @@ class _Builder:
         self.anchors: dict[str, _Anchored | _Open] = {}
         self.complete = 0  # documents whose end is marked
         self.aliased = 0
+        self.values = 0
 
     def read(self, text: str) -> None:
         for event in events(text):
@@ -150,7 +161,6 @@ class _Builder:
                 self.alias(event)
             elif isinstance(event, yaml.DocumentStartEvent):
                 self.anchors = {}
-                self.aliased = 0
             elif isinstance(event, yaml.DocumentEndEvent) and event.explicit:
                 self.complete = len(self.documents)
 
@@ -166,7 +176,7 @@ class _Builder:
             except scalars.TagError as error:
                 raise _UnreadableError("tag", mark, str(error)) from None
         if isinstance(value, float) and not math.isfinite(value):
-            raise _UnreadableError("number", mark, f"{text} is no number that JSON can say")
+            raise _UnreadableError("number", mark, f"{shown(text)} is no number that JSON can say")
         if event.anchor is not None:
             self.anchors[event.anchor] = _Anchored(value, Node(mark, mark), 1, 0)
         self.put(value, mark, None)
@@ -177,9 +187,11 @@ class _Builder:
             return _MERGE
         key, is_text = scalars.plain_key(text)
         if key is None:
-            raise _UnreadableError("key", mark, f"a key must be a text, not {text or 'null'}")
+            raise _UnreadableError(
+                "key", mark, f"a key must be a text, not {shown(text) or 'null'}"
+            )
         if not is_text:
-            message = f'the key {text} is no text; it is read as "{key}"'
+            message = f'the key {shown(text)} is no text; it is read as "{shown(key)}"'
             self.flaws.append(Flaw("key", mark, message, is_read=True))
         return key
 
@@ -208,7 +220,7 @@ class _Builder:
         found = self.anchors.get(name)
         if not isinstance(found, _Anchored):
             what = "has no anchor" if found is None else "stands inside its own anchor"
-            raise _UnreadableError("alias", mark, f"the alias *{name} {what}")
+            raise _UnreadableError("alias", mark, f"the alias *{shown(name)} {what}")
         self.aliased += found.size
         if self.aliased > self.limits.alias_nodes_max:
             raise _UnreadableError(
@@ -237,6 +249,10 @@ class _Builder:
 
     def put(self, value: object, mark: int, below: dict[str, Node] | list[Node] | None) -> None:
         """Place a finished value where it belongs."""
+        self.values += 1
+        if self.values > self.limits.yaml_values_max:
+            message = f"more than {self.limits.yaml_values_max} values; split the text"
+            raise _UnreadableError("too-large", mark, message)
         if not self.stack:
             self.documents.append((value, Node(mark, mark, below)))
             return
@@ -263,13 +279,11 @@ class _Builder:
         top.key = value
         top.key_mark = mark
         assert isinstance(top.below, dict)
-        if value in top.below:
+        if isinstance(value, str) and value in top.below:
             if value in top.merged:
                 top.merged.discard(value)
             else:
-                first = top.below[value].key
-                message = f"{value!r} stands twice in this mapping, and the last counts"
-                self.flaws.append(Flaw("duplicate-key", mark, message, is_read=True, first=first))
+                self.flaws.append(twice(value, mark, top.below[value].key))
 
     def merge(self, top: _Open, value: object, node: Node) -> None:
         if isinstance(value, dict) and isinstance(node.below, dict):

@@ -91,8 +91,8 @@ def workload(value: object, *, claims: ClaimLookup | None = None) -> Workload | 
     """
     if not isinstance(value, Mapping):
         return None
-    kind = plain.text(value, "kind")
-    row = KINDS.get((api_group(plain.text(value, "apiVersion")), kind))
+    api_version, kind = plain.text(value, "apiVersion"), plain.text(value, "kind")
+    row = KINDS.get((api_group(api_version), kind)) if api_version else None
     return None if row is None else Workload(value, row, claims or _none_given)
 
 

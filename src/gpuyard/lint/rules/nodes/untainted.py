@@ -24,7 +24,7 @@ def check(world: World, _world: World) -> Iterator[Hit]:
         return
     names = {node.name for node in open_ones}
     guests = sum(_is_guest(pod, names) for pod in world.of_kind("Pod"))
-    seated = f"; {count(guests, 'pod')} without a GPU on them" if world.knows("Pod") else ""
+    seated = f"; {count(guests, 'pod')} without a GPU on them" if guests else ""
     yield Hit(
         ("spec", "taints"),
         f"{len(open_ones)} of {count(len(nodes), 'GPU node')} without a NoSchedule taint{seated}",
@@ -46,7 +46,8 @@ def _count(written: object) -> int:
 
 
 def _keeps_out(node: Entry) -> bool:
-    return any(taint.get("effect") in KEEPS_OUT for _, taint in node.mappings("spec", "taints"))
+    taints = node.mappings("spec", "taints")
+    return any(plain.text(taint, "effect") in KEEPS_OUT for _, taint in taints)
 
 
 def _is_guest(pod: Entry, nodes: set[str]) -> bool:

@@ -11,12 +11,14 @@ of a GPU under MPS (the device plugin mounts its own).
 
 from collections.abc import Iterator
 
+from gpuyard.dialects import plain
 from gpuyard.dialects.workloads import ContainerView, PodView
 from gpuyard.lint.rule import Append, Edit, Hit, Rule
 from gpuyard.lint.world import World
 from gpuyard.model.quantity import format_quantity, parse_quantity
 
 SHM = "/dev/shm"  # noqa: S108 — the path is what the rule is about
+VOLUME = "dshm"  # as the manifests of vLLM and Kubeflow call it
 DEFAULT_SIZE = "64 MiB"
 GPUS_MIN = 2
 MOUNTS_ITS_OWN = frozenset({"RayCluster", "RayJob", "RayService"})
@@ -41,16 +43,20 @@ def _shares(container: ContainerView) -> bool:
 
 
 def _edits(pod: PodView, container: ContainerView) -> tuple[Edit, ...]:
-    """Return a volume of half the memory limit, as Linux sizes a tmpfs; none without a limit."""
+    """Return a volume of half the memory limit, as Linux sizes a tmpfs; none without a limit.
+
+    Where another container of the pod has been given one already, it is shared.
+    """
     size = _half(container.limits.get("memory"))
-    if size is None or any(one.get("name") == "dshm" for _, one in pod.spec.mappings("volumes")):
+    mount = Append(container.at("volumeMounts"), {"name": VOLUME, "mountPath": SHM})
+    there = [one for _, one in pod.spec.mappings("volumes") if one.get("name") == VOLUME]
+    if there:
+        is_memory = plain.text(there[0], "emptyDir", "medium") == "Memory"
+        return (mount,) if is_memory else ()
+    if size is None:
         return ()
-    volume = {"name": "dshm", "emptyDir": {"medium": "Memory", "sizeLimit": size}}
-    mount = {"name": "dshm", "mountPath": SHM}
-    return (
-        Append(container.at("volumeMounts"), mount),
-        Append(pod.spec.at("volumes"), volume),
-    )
+    volume = {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": size}}
+    return mount, Append(pod.spec.at("volumes"), volume)
 
 
 def _half(memory: object) -> str | None:
