@@ -252,6 +252,11 @@ def test_keys_that_are_alive(text):
     assert rules(values(text), only=("HELM-DEAD", "HELM-OLD", "HELM-TYPE")) == []
 
 
+def test_of_a_newer_chart_only_types_are_known():
+    text = "driver: {brandNew: 1, enabled: []}"
+    assert rules(values(text, "v99.1.0")) == ["HELM-TYPE"]
+
+
 # -- types
 
 

@@ -30,7 +30,7 @@ REPLACED: Mapping[Path, str] = {
 def check(values: Values, world: World) -> Iterator[Hit]:
     """Find keys that the chart's version does not read."""
     found = release(values, world)
-    if found is not None and found.is_modelled:
+    if found is not None and found.is_modelled and not found.is_newer:
         for path in _unknown(found):
             if found.is_said or not _is_of_another_version(path):
                 yield from _hit(found, path)

@@ -133,8 +133,8 @@ class Key(msgspec.Struct, frozen=True):
     until: Version = NEWEST
 
     def is_known(self, version: Version) -> bool:
-        """Tell whether `version` of the chart reads it."""
-        return self.since <= version <= self.until
+        """Tell whether `version` of the chart reads it; what the newest does, later ones do too."""
+        return self.since <= version and (version <= self.until or self.until == NEWEST)
 
 
 def text(version: Version) -> str:

@@ -56,9 +56,14 @@ class Release(msgspec.Struct, frozen=True):
     is_said: bool
     """Somebody says the version."""
     is_modelled: bool
-    """The version is one that `keys` knows, or taken for one."""
+    """The version is not older than those that `keys` knows."""
     is_named: bool
     """Somebody says that it is this chart; else its keys do."""
+
+    @property
+    def is_newer(self) -> bool:
+        """Tell whether the version is newer than any that is known: it may have more keys."""
+        return self.version > NEWEST
 
     @property
     def chart(self) -> str:
@@ -155,7 +160,7 @@ def _release(values: Values, below: Path, written: str, *, is_named: bool) -> Re
         view=view,
         version=version or NEWEST,
         is_said=version is not None,
-        is_modelled=version is None or OLDEST <= version <= NEWEST,
+        is_modelled=version is None or version >= OLDEST,
         is_named=is_named,
     )
 

@@ -24,6 +24,9 @@ SICK_IF_TRUE = frozenset(
     | {"UnhealthyNvidiaDCGMServices", "KernelDeadlock", "ReadonlyFilesystem"}
 )
 SICK_IF_FALSE = frozenset({"AcceleratedHardwareReady", "Ready"})
+SLICE = "resource.k8s.io/ResourceSlice"
+DRA_DRIVER = "gpu.nvidia.com"
+OPT_OUTS = ("k8saas.nvidia.com/ManagedByNVSentinel", "nvsentinel.dgxc.nvidia.com/managed")
 REFUSED = "UnexpectedAdmissionError"
 REFUSED_MIN = 3  # one or two are a race at a restart of the plugin
 NUMA = "TopologyAffinityError"
@@ -41,6 +44,33 @@ def check_lost(node: Entry, _world: World) -> Iterator[Hit]:
             yield Hit(
                 ("status", "allocatable", name),
                 f"{has - left} of {count(has, 'device')} of {name} {_is_are(has - left)} unhealthy",
+            )
+
+
+def check_two_ways(world: World, _world: World) -> Iterator[Hit]:
+    """Find nodes that hand out whole GPUs by a device plugin and by claims."""
+    slices = Counter(
+        one.text("spec", "nodeName")
+        for one in world.of_kind(SLICE)
+        if one.text("spec", "driver") == DRA_DRIVER and one.mappings("spec", "devices")
+    )
+    for node in world.of_kind("Node"):
+        offered = _whole(node.get("status", "allocatable", "nvidia.com/gpu")) or 0
+        if offered and slices[node.name]:
+            yield Hit(
+                ("status", "allocatable", "nvidia.com/gpu"),
+                f"{count(offered, 'GPU')} can be asked for as nvidia.com/gpu, and the same GPUs "
+                f"through claims of {DRA_DRIVER}",
+                on=node,
+            )
+
+
+def check_unwatched(node: Entry, _world: World) -> Iterator[Hit]:
+    """Find nodes that were taken out of the care of a remediator."""
+    for label in OPT_OUTS:
+        if node.labels.get(label) == "false":
+            yield Hit(
+                ("metadata", "labels", label), f"NVSentinel leaves this node alone: {label}=false"
             )
 
 
@@ -142,6 +172,19 @@ spec:
 status:
   phase: Running
 """
+SLICES = """\
+---
+apiVersion: resource.k8s.io/v1
+kind: ResourceSlice
+metadata:
+  name: gpu-0-gpu.nvidia.com
+spec:
+  driver: gpu.nvidia.com
+  nodeName: NAME
+  pool: {name: gpu-0, generation: 1, resourceSliceCount: 1}
+  devices:
+    - name: gpu-0
+"""
 REFUSED_POD = POD.replace("phase: Running", "phase: Failed\n  reason: UnexpectedAdmissionError")
 NUMA_POD = POD.replace("phase: Running", "phase: Failed\n  reason: TopologyAffinityError")
 
@@ -185,6 +228,47 @@ RULES = (
         )
         + POD.replace("NUMBER", "0"),
         passing=NODE + POD.replace("NUMBER", "0"),
+    ),
+    Rule(
+        id="NODE-TWO-WAYS",
+        severity="warning",
+        title="A node hands out its GPUs in one way",
+        why="The device plugin and the DRA driver do not know of each other. A GPU that is claimed "
+        "is given to the next pod that asks for nvidia.com/gpu as well.",
+        remedy="turn off the device plugin on nodes with the DRA driver's GPUs, or the driver's "
+        "GPUs where the device plugin stays",
+        source="kubernetes-sigs/dra-driver-nvidia-gpu, installation; #719; GPU Operator "
+        "documentation, GPUCluster",
+        scope="world",
+        needs="cluster",
+        reads=("Node", SLICE),
+        check=check_two_ways,
+        failing=NODE.replace(
+            'allocatable:\n    nvidia.com/gpu: "8"',
+            'allocatable:\n    nvidia.com/gpu: "8" # <- here',
+        )
+        + SLICES.replace("NAME", "gpu-0"),
+        passing=NODE + SLICES.replace("NAME", "gpu-1"),
+    ),
+    Rule(
+        id="NODE-UNWATCHED",
+        severity="info",
+        title="No GPU node is left out of the care of NVSentinel for good",
+        why="The label is set for a repair and forgotten. From then on a GPU that fails there is "
+        "neither taken out of service nor mended.",
+        remedy="take the label away when the repair is done",
+        source="NVIDIA/NVSentinel, fault-quarantine configuration",
+        scope="object",
+        kinds=("Node",),
+        needs="cluster",
+        reads=("Node",),
+        check=check_unwatched,
+        failing=NODE.replace(
+            "name: gpu-0\n",
+            "name: gpu-0\n  labels:\n"
+            '    k8saas.nvidia.com/ManagedByNVSentinel: "false" # <- here\n',
+        ),
+        passing=NODE,
     ),
     Rule(
         id="NODE-REFUSES",

@@ -27,11 +27,11 @@ from gpuyard.model.resources import Resources
 from gpuyard.model.workloads import PodTemplate, Request
 from gpuyard.scheduling import feasibility
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.scheduling.shapes import Shape
 from gpuyard.scheduling.snapshot import Snapshot
 
-POLICY = PRESETS["best-fit"]
+POLICY = PLACEMENTS["best-fit"]
 TRANSIENT = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 """Prefixes of taints that come and go with a node's condition."""
 TOLERATES_ALL = (Toleration(key="", operator="Exists"),)

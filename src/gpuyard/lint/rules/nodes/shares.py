@@ -4,9 +4,10 @@ GPU Feature Discovery labels a node with how its GPUs are shared and how they ar
 pod may go to is the scheduling core's answer; only where all of them agree is something said.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
-from gpuyard.dialects.workloads import PodView
+from gpuyard.dialects.workloads import PodView, Workload
 from gpuyard.lint.rule import Hit, Rule
 from gpuyard.lint.rules.nodes.fleet import fleet, template
 from gpuyard.lint.wording import count
@@ -21,6 +22,7 @@ MIG_CONFIG = "nvidia.com/mig.config"
 GKE_SLICES = "cloud.google.com/gke-gpu-partition-size"
 PRODUCT = "nvidia.com/gpu.product"
 DRIVER = tuple(f"nvidia.com/cuda.driver-version.{part}" for part in ("major", "minor", "revision"))
+WAITING = frozenset({"pending", "rebooting"})
 SHARED = frozenset({"time-slicing", "mps"})
 MIG_PREFIX = "nvidia.com/mig-"
 BROKEN_DRIVERS = ((570, 124, 0), (570, 158, 999))
@@ -45,6 +47,47 @@ def check_several(pod: PodView, world: World) -> Iterator[Hit]:
             f"the pod asks for {wanted} GPUs, but every node it may go to shares each of them "
             f"{times} times: it gets {wanted} shares, perhaps of the same GPU",
         )
+
+
+def check_gang(workload: Workload, world: World) -> Iterator[Hit]:
+    """Find gangs of which every pod gets a share."""
+    pods = workload.gpu_pods
+    if workload.row.lifetime != "task" or (workload.together or 0) < 2:  # noqa: PLR2004
+        return
+    if not any(pod.job is None or pod.job.text("completionMode") == "Indexed" for pod in pods):
+        return  # one by one they are of use as well
+    nodes = fleet(world)
+    for pod in pods:
+        asked = template(pod) if nodes is not None else None
+        if nodes is None or asked is None or not pod.devices.get("nvidia.com/gpu"):
+            return
+        going = [node for node in nodes.nodes_for(asked) if node.allocatable.get("nvidia.com/gpu")]
+        if not going or not all(dict(node.labels).get(STRATEGY) in SHARED for node in going):
+            return
+    yield Hit(
+        ("metadata", "name"),
+        f"its {count(workload.together or 0, 'pod')} work together, but every node that they may "
+        "go to shares its GPUs with other pods",
+    )
+
+
+def check_waiting(world: World, _world: World) -> Iterator[Hit]:
+    """Find nodes whose slices are to change while pods use their GPUs."""
+    busy = Counter(
+        pod.text("spec", "nodeName")
+        for pod in world.of_kind("Pod")
+        if pod.workload and pod.workload.asks_gpus and pod.text("status", "phase") == "Running"
+    )
+    for node in world.of_kind("Node"):
+        state = node.labels.get(MIG_STATE, "")
+        if state in WAITING and busy[node.name]:
+            yield Hit(
+                ("metadata", "labels", MIG_STATE),
+                f"the change to MIG configuration {node.labels.get(MIG_CONFIG, '')} is {state}, "
+                f"and {count(busy[node.name], 'pod')} on the node "
+                f"{'uses' if busy[node.name] == 1 else 'use'} its GPUs",
+                on=node,
+            )
 
 
 def check_profile(pod: PodView, world: World) -> Iterator[Hit]:
@@ -162,6 +205,46 @@ spec:
       emptyDir: {medium: Memory, sizeLimit: 32Gi}
 """
 
+RUNNING = """\
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: embed
+spec:
+  nodeName: gpu-0
+  containers:
+    - name: server
+      image: registry.example/embed:2.1
+      resources:
+        requests:
+          nvidia.com/gpu: 1
+        limits:
+          nvidia.com/gpu: 1
+status:
+  phase: Running
+"""
+JOB = """\
+---
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: train # <- here
+spec:
+  completionMode: Indexed
+  completions: 2
+  parallelism: 2
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: trainer
+          image: registry.example/trainer:1.4
+          resources:
+            limits:
+              nvidia.com/gpu: 1
+"""
+
 RULES = (
     Rule(
         id="SHARE-SEVERAL",
@@ -177,6 +260,37 @@ RULES = (
         check=check_several,
         failing=SLICED + POD.replace("RESOURCE", "nvidia.com/gpu: 2 # <- here"),
         passing=WHOLE + POD.replace("RESOURCE", "nvidia.com/gpu: 2"),
+    ),
+    Rule(
+        id="SHARE-GANG",
+        severity="warning",
+        title="Pods that work together do not share their GPUs with others",
+        why="In each step all wait for the slowest. One rank whose GPU somebody else uses halves "
+        "the speed of all, and a neighbour that fills the memory ends the whole job.",
+        remedy="select nodes whose GPUs are not shared, by nvidia.com/gpu.sharing-strategy: none "
+        "for instance",
+        source="NVIDIA/k8s-device-plugin v0.17 README, Shared Access to GPUs; #323, #569, #720",
+        scope="workload",
+        needs="cluster",
+        reads=("Node",),
+        check=check_gang,
+        failing=SLICED + JOB,
+        passing=WHOLE + JOB.replace(" # <- here", ""),
+    ),
+    Rule(
+        id="NODE-MIG-WAITS",
+        severity="warning",
+        title="Slices are not changed under pods that use them",
+        why="A GPU cannot be cut anew while it is in use. The change waits, fails, or where a "
+        "reboot is allowed takes the pods with it.",
+        remedy="drain the node of pods with GPUs before its mig.config changes",
+        source="NVIDIA/gpu-operator #1361; GPU Operator documentation, MIG, Considerations",
+        scope="world",
+        needs="cluster",
+        reads=("Node", "Pod"),
+        check=check_waiting,
+        failing=WHOLE.replace("state: success", "state: pending # <- here") + RUNNING,
+        passing=WHOLE + RUNNING,
     ),
     Rule(
         id="MIG-NO-SLICE",
