@@ -289,6 +289,9 @@ spec:
         ("mine", "hostNetwork: true", "devicePlugin: {enabled: false}", 0),
         pytest.param("mine", "nodeSelector: {a: b}", "driver: {}", 0, id="its own nodes"),
         pytest.param(
+            "mine", 'nodeSelector: {nvidia.com/gpu.present: "true"}', "driver: {}", 1, id="all GPUs"
+        ),
+        pytest.param(
             "nvidia-device-plugin-daemonset", "hostNetwork: true", "driver: {}", 0, id="operator's"
         ),
     ],
@@ -296,6 +299,12 @@ spec:
 def test_two_device_plugins(name, selector, settings, expected):
     text = policy(settings) + PLUGIN.replace("NAME", name).replace("SELECTOR", selector)
     assert len(rules(text, "PLUGIN-TWICE")) == expected
+
+
+def test_feature_discovery_has_the_plugins_image():
+    gfd = PLUGIN.replace("NAME", "gfd").replace("SELECTOR", "hostNetwork: true")
+    gfd = gfd.replace("name: p,", "name: p, command: [gpu-feature-discovery],")
+    assert rules(policy("driver: {}") + gfd, "PLUGIN-TWICE") == []
 
 
 def test_parts_of_one_system_are_one():

@@ -83,7 +83,8 @@ def check_waiting(world: World, _world: World) -> Iterator[Hit]:
         if state in WAITING and busy[node.name]:
             yield Hit(
                 ("metadata", "labels", MIG_STATE),
-                f"the change to MIG configuration {node.labels.get(MIG_CONFIG, '')} is {state}, "
+                f"the change to MIG configuration {node.labels.get(MIG_CONFIG, 'unknown')} is "
+                f"{state}, "
                 f"and {count(busy[node.name], 'pod')} on the node "
                 f"{'uses' if busy[node.name] == 1 else 'use'} its GPUs",
                 on=node,

@@ -44,8 +44,9 @@ def check_plugin(policy: Entry, world: World) -> Iterator[Hit]:
     if both:
         yield Hit(
             ("spec", "devicePlugin", "enabled"),
-            f"{len(both)} of {count(len(nodes), 'GKE node')} with GPUs run GKE's device plugin and "
-            f"the operator's: they lack the label {OPT_OUT}=true",
+            "GKE's device plugin and the operator's both run on "
+            f"{len(both)} of {count(len(nodes), 'GKE node')} with GPUs, for want of the label "
+            f"{OPT_OUT}=true",
         )
 
 
