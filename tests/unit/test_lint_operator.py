@@ -106,6 +106,21 @@ def test_settings_that_wait_for_a_switch(text, expected):
     assert len(rules(values(text), "OPERATOR-IDLE")) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "version", "expected"),
+    [
+        ("kataManager: {enabled: true}", "26.7.0", 1),
+        ("kataManager: {enabled: true}", "26.3.3", 0),
+        ("kataManager: {enabled: false}", "26.7.0", 0),
+        ("operator: {initContainer: {image: cuda}}", "26.3.0", 1),
+        ("operator: {initContainer: {image: cuda}}", "25.10.1", 0),
+        ("cdi: {default: true}", "25.3.4", 0),
+    ],
+)
+def test_settings_that_are_no_longer_looked_at(text, version, expected):
+    assert len(rules(values(text, version), "OPERATOR-IDLE")) == expected
+
+
 def test_a_policy_waits_only_for_what_it_says():
     assert rules(policy("vgpuManager: {enabled: true}"), "OPERATOR-IDLE") == []
 
