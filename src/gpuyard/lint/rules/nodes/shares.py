@@ -333,8 +333,9 @@ RULES = (
         title="The driver of a node with slices and whole GPUs is sound",
         why="Drivers 570.124 to 570.158 report such a node so that pods that ask for its GPUs are "
         "not started.",
-        remedy="use driver 570.172 or later, or cut all GPUs of a node or none",
-        source="GPU Operator documentation, release notes 25.3, Known Issues",
+        remedy="use driver 570.172.08 or later, or cut all GPUs of a node or none",
+        source="NVIDIA/gpu-operator #1361; NVIDIA/cloud-native-docs #205, #221 (release notes 25.3, "
+        "Known Issues)",
         scope="object",
         kinds=("Node",),
         needs="cluster",
