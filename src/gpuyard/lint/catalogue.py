@@ -45,6 +45,7 @@ CLUSTER_MODULES = (
     "nodes.devices",
     "nodes.fit",
     "nodes.gang",
+    "nodes.gke_plugin",
     "nodes.replicas",
     "nodes.shares",
     "nodes.software",

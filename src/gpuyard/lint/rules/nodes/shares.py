@@ -334,8 +334,7 @@ RULES = (
         why="Drivers 570.124 to 570.158 report such a node so that pods that ask for its GPUs are "
         "not started.",
         remedy="use driver 570.172.08 or later, or cut all GPUs of a node or none",
-        source="NVIDIA/gpu-operator #1361; NVIDIA/cloud-native-docs #205, #221 (release notes 25.3, "
-        "Known Issues)",
+        source="NVIDIA/gpu-operator #1361; NVIDIA/cloud-native-docs #205, #221 (notes of 25.3)",
         scope="object",
         kinds=("Node",),
         needs="cluster",
