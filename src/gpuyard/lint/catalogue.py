@@ -15,8 +15,19 @@ from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
 MODULES = (
+    "clouds.labels",
+    "clouds.tolerations",
+    "helm.conflicts",
+    "helm.dead_keys",
+    "helm.mig",
+    "helm.value_types",
     "images.driver_check",
     "network.unattached",
+    "operator.drain",
+    "operator.gke",
+    "operator.monitors",
+    "operator.neighbours",
+    "operator.runtime_class",
     "pods.image_tags",
     "pods.levels",
     "pods.memory_lock",
@@ -37,12 +48,20 @@ MODULES = (
     "resources.shared_memory",
     "resources.shared_memory_size",
     "resources.visible",
+    "scaling.keda",
+    "scaling.knative",
+    "scaling.pace",
+    "scaling.several",
+    "scaling.signals",
     "serving.disruption_budget",
     "serving.grace",
     "serving.parallel",
     "serving.probes",
     "serving.roll_out",
+    "sharing.metrics",
     "sharing.mig",
+    "sharing.plugin_config",
+    "sharing.plugin_default",
     "sharing.shares",
     "sharing.too_big",
     "texts.reading",
@@ -54,7 +73,18 @@ MODULES = (
     "weights.hub",
     "weights.prefetch",
 )
-CLUSTER_MODULES = ("nodes.untainted",)
+CLUSTER_MODULES = (
+    "nodes.daemons",
+    "nodes.devices",
+    "nodes.fit",
+    "nodes.gang",
+    "nodes.gke_plugin",
+    "nodes.replicas",
+    "nodes.shares",
+    "nodes.software",
+    "nodes.untainted",
+    "operator.upgrade",
+)
 
 
 class UnknownRuleError(ValueError):
