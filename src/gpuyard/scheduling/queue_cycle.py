@@ -384,11 +384,15 @@ class _Pass:
         return verdict if found is None else self._make_way(verdict, found)
 
     def _moves(self, verdict: Verdict) -> Moves | None:
-        """Return who could move for a workload; not while room is being made for it already."""
+        """Return who could move for a workload; not while room is being made for it already.
+
+        Not while it has flavors left to try either.
+        """
         workload, placer, rules = verdict.workload, self.placer, self.policy.moves
         if (
             rules is None
             or placer is None
+            or (verdict.tried is not None and has_more(verdict.tried))
             or verdict.code == "UsageCapReached"
             or self.looks_left <= 0
             or workload.key in self.queues.admitted
@@ -411,10 +415,12 @@ class _Pass:
         return found if found is not None and self._may_move(workload, found) else None
 
     def _may_move(self, workload: Workload, found: Moves) -> bool:
-        """Tell whether limits and the ledger allow moves."""
+        """Tell whether limits and the ledger allow moves; nobody moves who started a moment ago."""
         asked = [self._eviction(each.workload, workload.key) for each in found.moved]
+        movers = {each.workload for each in found.moved}
         return (
-            self.ledger.room(Hold) > len(found.moved)
+            movers.isdisjoint(start.workload for start in self.starts)
+            and self.ledger.room(Hold) > len(movers)
             and self._limit(asked) is None
             and self._exceeded_cap(workload, found.admission) is None
         )

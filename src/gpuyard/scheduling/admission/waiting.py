@@ -346,6 +346,7 @@ class Waiting:
 
         Return how many were parked, 0 or 1. Nobody else gains by its age.
         """
+        self._steps.pop(key, None)
         pending = self.pending.get(self._queue_of.get(key, ""))
         return 0 if pending is None else int(pending.wake_one(key, now_ns=now_ns))
 
