@@ -56,7 +56,7 @@ from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.preemption.cheapest.cost import Gang, Limits, VictimRules
 from gpuyard.scheduling.preemption.cheapest.victims import Victims, cheapest
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.scheduling.queue_cycle import QueuePlan
 from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import Queues
@@ -146,7 +146,7 @@ def yard(
     places = {flavor.name: survey(snapshot, flavor, RACKS)} if has_places else {}
     local = [LocalQueue(namespace="t", name=each.name, cluster_queue=each.name) for each in specs]
     queues = Queues(specs, flavors=[flavor], local_queues=local, places=places)
-    placer = Placer(snapshot, PRESETS["best-fit"], np.random.default_rng(0))
+    placer = Placer(snapshot, PLACEMENTS["best-fit"], np.random.default_rng(0))
     return Yard(placer, queues, Waiting(queues, policy.rules), policy)
 
 
@@ -309,7 +309,7 @@ def verdict_fleet() -> Snapshot:
 
 def verdict(snapshot: Snapshot) -> int:
     """Say why a gang of 512 whole nodes waits; return the largest gang that would start."""
-    placer = Placer(snapshot, PRESETS["best-fit"], np.random.default_rng(0))
+    placer = Placer(snapshot, PLACEMENTS["best-fit"], np.random.default_rng(0))
     pod_set = pods(VERDICT_PODS, GPUS)
     missing = [(f"pod-{index}", pod_set.template) for index in range(VERDICT_PODS)]
     reason = of_placement(placer, missing)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from benchmarks.workloads import SEED, FillInputs, data_folder, openb_inputs
 from gpuyard.model.deltas import MixObserved, NodeObserved
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.scheduling.snapshot import Snapshot
 
 COPIES = (1, 2, 5, 10)
@@ -60,7 +60,7 @@ def stretches(policy: str, inputs: FillInputs) -> list[Part]:
     for node in inputs.nodes:
         snapshot.apply(NodeObserved(node))
     snapshot.apply(MixObserved(inputs.mix))
-    placer = Placer(snapshot, PRESETS[policy], np.random.default_rng(SEED))
+    placer = Placer(snapshot, PLACEMENTS[policy], np.random.default_rng(SEED))
     counted = placer.counted
     pods = [(arrival.key, arrival.pod_sets[0].template) for arrival in inputs.arrivals]
     found = []
@@ -115,9 +115,10 @@ def report(policy: str, by_copies: dict[int, list[Part]]) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the fit of each policy; return 2 where the data is not there."""
     policies = list(sys.argv[1:] if argv is None else argv) or list(POLICIES)
-    unknown = sorted(set(policies) - set(PRESETS))
+    unknown = sorted(set(policies) - set(PLACEMENTS))
     if unknown:
-        print(f"benchmarks.scaling: unknown policy {unknown[0]!r} ({', '.join(sorted(PRESETS))})")
+        known = ", ".join(sorted(PLACEMENTS))
+        print(f"benchmarks.scaling: unknown policy {unknown[0]!r} ({known})")
         return 2
     if data_folder() is None:
         print("benchmarks.scaling: set GPUYARD_DATA to the folder with openb/ in it")

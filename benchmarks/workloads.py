@@ -34,7 +34,7 @@ from gpuyard.model.workloads import (
 )
 from gpuyard.scheduling.mix import typical_mix
 from gpuyard.scheduling.placement import Counted, Placer
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS, preset
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.studies.notebook import mix_of
 from gpuyard.traces import openb
@@ -128,7 +128,7 @@ def _fill(policy: str, copies: int = 1) -> Callable[[], Work]:
     inputs = openb_inputs(copies)
 
     def work() -> Work:
-        done = fill(inputs.nodes, inputs.arrivals, inputs.mix, PRESETS[policy], seed=SEED)
+        done = fill(inputs.nodes, inputs.arrivals, inputs.mix, PLACEMENTS[policy], seed=SEED)
         samples(done)
         return Work(len(inputs.arrivals), done.counted)
 
@@ -148,7 +148,7 @@ def _timed(policy: str) -> Callable[[], Work]:
     )
 
     def work() -> Work:
-        done = run(setting, PRESETS[policy], seed=SEED)
+        done = run(setting, preset(policy), seed=SEED)
         return Work(len(trace.workloads), done.counted)
 
     return work
@@ -186,7 +186,7 @@ def _bind_and_unbind() -> Callable[[], Work]:
 
 def _gang_undone() -> Callable[[], Work]:
     snapshot, template = _demo_snapshot(), _one_gpu()
-    placer = Placer(snapshot, PRESETS["fgd"], np.random.default_rng(SEED))
+    placer = Placer(snapshot, PLACEMENTS["fgd"], np.random.default_rng(SEED))
     gang = [(f"pod-{index}", template) for index in range(GANG_PODS)]
 
     def work() -> Work:

@@ -89,7 +89,7 @@ class Yard:
             self.snapshot.apply(NodeObserved(one, NOW))
         self.places = places(self.snapshot) if places else {}
         self.policy = QueuePolicy(rounds_per_cycle=rounds)
-        self.placer = Placer(self.snapshot, presets.preset(policy), np.random.default_rng(0))
+        self.placer = Placer(self.snapshot, presets.placement(policy), np.random.default_rng(0))
         self.ledger = Ledger()
         self.use_queues(queues or [queue()])
 
@@ -153,7 +153,7 @@ class Yard:
     def cycle(self):
         """Run a cycle; return the keys of who started."""
         plan = queue_cycle.run(self.waiting, self.nominator(), self.policy, NOW, placer=self.placer)
-        return [each.start.workload for each in plan.starts]
+        return [each.workload for each in plan.starts]
 
     def idle(self, **rules):
         """Return why devices are idle."""

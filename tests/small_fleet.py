@@ -18,7 +18,7 @@ from gpuyard.model.workloads import (
     Workload,
 )
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.scheduling.snapshot import Snapshot
 
 
@@ -59,7 +59,7 @@ def snapshot_of(*nodes, pods=(), mix=()):
 
 def placer_of(snapshot, policy="best-fit", seed=0, pools=None):
     """Return a placer with a preset's policy."""
-    known = PRESETS[policy] if isinstance(policy, str) else policy
+    known = PLACEMENTS[policy] if isinstance(policy, str) else policy
     return Placer(snapshot, known, np.random.default_rng(seed), pools)
 
 

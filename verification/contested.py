@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpuyard.studies.contested.contest import GPUYARD, HOUR_NS, KUEUE, Contest, generated, openb
+from gpuyard.studies.contested.contest import CONTENDERS, HOUR_NS, Contest, generated, openb
 from gpuyard.studies.cores import over_cores
 from gpuyard.traces.read import read_trace
 from gpuyard.twin.shared_fleet import SharedRun, run
@@ -37,7 +37,6 @@ NOISE = 0.01
 SECONDS_PER_HOUR = 3600
 PODS = Path("openb") / "openb_pod_list_default.csv.gz"
 NODES = Path("openb") / "openb_node_list_gpu_node.csv.gz"
-CONTENDERS = {contender.name: contender for contender in (KUEUE, GPUYARD)}
 
 
 class Task(NamedTuple):
@@ -82,8 +81,7 @@ MEASURES = (
 def live(task: Task) -> Measured:
     """Let one contender live through one contest."""
     contest = _contest(task)
-    contender = CONTENDERS[task.contender]
-    return _measured(contest, run(contest.fleet, contender.queues, contender.placement))
+    return _measured(contest, run(contest.fleet, CONTENDERS[task.contender]))
 
 
 def gain(measure: Measure, kueue: Measured, gpuyard: Measured) -> float:

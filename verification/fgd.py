@@ -31,10 +31,10 @@ import numpy as np
 
 from gpuyard.model.deltas import MixEntry
 from gpuyard.model.nodes import Node
-from gpuyard.model.policy import Policy
+from gpuyard.model.policy import PlacementPolicy
 from gpuyard.model.workloads import Workload
 from gpuyard.scheduling.mix import typical_mix
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.traces import openb
 from gpuyard.traces.arrivals import in_sequence
 from gpuyard.twin.fill import FillRun, Sample, fill, samples
@@ -68,7 +68,7 @@ class Experiment(NamedTuple):
     data: Path
     trace: str
     seed: int
-    policy: Policy
+    policy: PlacementPolicy
     published_order: bool = True
 
 
@@ -149,7 +149,7 @@ def compare(
     seeds = tuple(seeds)
     for trace in traces:
         for name, published_name in POLICIES.items():
-            runs = [Experiment(data, trace, seed, PRESETS[name]) for seed in seeds]
+            runs = [Experiment(data, trace, seed, PLACEMENTS[name]) for seed in seeds]
             exact, worst, seconds = 0, 0.0, 0.0
             for run, replayed in zip(runs, pool.map(replay, runs), strict=True):
                 wanted = expected[trace, published_name, run.seed]
@@ -177,7 +177,7 @@ def compare_random(
     expected = published(data)
     for trace in traces:
         theirs = np.array([expected[trace, RANDOM, seed]["allocated_pct"][100] for seed in SEEDS])
-        runs = [Experiment(data, trace, seed, PRESETS["random"], False) for seed in OWN_SEEDS]
+        runs = [Experiment(data, trace, seed, PLACEMENTS["random"], False) for seed in OWN_SEEDS]
         ours = np.array([at_full_load(replayed.curve) for replayed in pool.map(replay, runs)])
         error = np.sqrt(theirs.var(ddof=1) / len(theirs) + ours.var(ddof=1) / len(ours))
         z = float((ours.mean() - theirs.mean()) / error)
@@ -190,7 +190,7 @@ def compare_random(
 
 def compare_ties(data: Path, pool: ProcessPoolExecutor) -> Iterator[Outcome]:
     """Yield the negative control: FGD on the default trace with ties left to chance."""
-    policy = msgspec.structs.replace(PRESETS["fgd"], tie_break="random")
+    policy = msgspec.structs.replace(PLACEMENTS["fgd"], tie_break="random")
     runs = [Experiment(data, "default", seed, policy) for seed in SEEDS]
     ours = np.array([at_full_load(replayed.curve) for replayed in pool.map(replay, runs)])
     line = f"default      fgd, random ties: {ours.mean():.2f} ± {ours.std(ddof=1):.2f}, not 95.23"

@@ -39,7 +39,7 @@ from gpuyard.model.workloads import DeviceRequest, PodTemplate, Request
 from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.preemption.cheapest.cost import Gang, Limits, VictimRules
 from gpuyard.scheduling.preemption.cheapest.victims import Victims, cheapest
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.scheduling.snapshot import Snapshot
 
 RATIO_MAX = 1.10
@@ -95,7 +95,7 @@ def draw(seed: int) -> Case:
             unschedulable=bool(rng.random() < 0.05),  # noqa: PLR2004
         )
         snapshot.apply(NodeObserved(node))
-    policy = PRESETS[str(rng.choice(POLICIES))]
+    policy = PLACEMENTS[str(rng.choice(POLICIES))]
     placer = Placer(snapshot, policy, rng)
     running = tuple(_fill(rng, snapshot))
     gang = Gang(key="gang", priority=1, queued_ns=NOW_NS // 2, pods=_pods(rng))
@@ -110,7 +110,7 @@ def draw(seed: int) -> Case:
 
 def _fill(rng: np.random.Generator, snapshot: Snapshot) -> Iterator[Running]:
     """Start workloads wherever they fit, on nodes drawn at random."""
-    anywhere = Placer(snapshot, PRESETS["random"], rng)
+    anywhere = Placer(snapshot, PLACEMENTS["random"], rng)
     for index in range(int(rng.integers(3, WORKLOADS_MAX + 1))):
         count = int(rng.choice([1, 1, 2, 3, 4]))
         template = _template(rng, labels=(("app", f"a{rng.integers(3)}"),))

@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gpuyard.model.policy import Policy
+    from gpuyard.scheduling.policy import Policy
     from gpuyard.scheduling.presets import UnknownPolicyError, preset
     from gpuyard.studies.notebook import fill, live
     from gpuyard.traces.fleet import FleetError, parse_fleet
@@ -44,7 +44,7 @@ __all__ = [
 _HOME = {
     "FillRun": "twin.fill",
     "FleetError": "traces.fleet",
-    "Policy": "model.policy",
+    "Policy": "scheduling.policy",
     "TimedRun": "twin.timed",
     "Trace": "traces.trace",
     "TraceError": "traces.trace",

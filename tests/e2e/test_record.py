@@ -50,6 +50,21 @@ def test_a_kept_record_gives_every_plan_again(tmp_path, own, protocol, policy):
     )
 
 
+def test_the_days_of_teams_come_out_again(tmp_path):
+    small = ("--fleet", "1x8xH100", "--load", "0.9", "--seeds", "1")
+    done = run("demo", *small, "--keep-record", "teams.jsonl.gz", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run("replay", "--record", "teams.jsonl.gz", cwd=tmp_path)
+    assert "under policy gpuyard: every plan is the same." in done.stdout
+    done = run("replay", "--record", "teams.jsonl.gz", "--policy", "kueue", cwd=tmp_path)
+    assert (done.returncode, "is the first that differs" in done.stdout) == (1, True)
+    done = run("replay", "--record", "teams.jsonl.gz", "--policy", "fgd", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "gpuyard: teams.jsonl.gz:1: its workloads wait in queues; name a policy that has queues\n"
+    )
+
+
 def test_a_published_sequence_is_in_its_record(tmp_path):
     options = (*write_openb(tmp_path), "--sequence", "sequences.json", "--seed", "42")
     assert run("replay", *options, "--keep-record", "run.jsonl", cwd=tmp_path).returncode == 0
@@ -149,7 +164,7 @@ def assert_refused(folder, *args, words, **settings):
             id="without its end",
         ),
         pytest.param(
-            lambda text: text.replace(b"record/1", b"record/7"),
+            lambda text: text.replace(b"record/2", b"record/7"),
             ["run.jsonl:1:", "'gpuyard-record/7'", "reads gpuyard-record/1"],
             id="of another version",
         ),

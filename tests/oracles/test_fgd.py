@@ -8,7 +8,7 @@ ties are left to chance.
 import msgspec
 import pytest
 
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.traces import openb
 from gpuyard.twin.fill import Sample, fill, samples
 from verification import fgd
@@ -41,7 +41,7 @@ def altered(curves, measure, point, by):
     ],
 )
 def test_a_published_row_is_exact_and_an_altered_one_is_not(data_dir, trace, policy, seed):
-    replayed = fgd.replay(Experiment(data_dir, trace, seed, PRESETS[policy]))
+    replayed = fgd.replay(Experiment(data_dir, trace, seed, PLACEMENTS[policy]))
     expected = fgd.published(data_dir)[trace, fgd.POLICIES[policy], seed]
     assert worst_difference(replayed.curve, expected) <= fgd.TOLERANCE
     for measure, point in zip(fgd.MEASURES, (20, 77, 130), strict=True):
@@ -52,7 +52,7 @@ def test_a_published_row_is_exact_and_an_altered_one_is_not(data_dir, trace, pol
 
 def test_the_policies_can_be_told_apart(data_dir):
     expected = fgd.published(data_dir)
-    replayed = fgd.replay(Experiment(data_dir, "default", 44, PRESETS["packing"]))
+    replayed = fgd.replay(Experiment(data_dir, "default", 44, PLACEMENTS["packing"]))
     for policy, published_name in fgd.POLICIES.items():
         is_exact = (
             worst_difference(replayed.curve, expected["default", published_name, 44])
@@ -62,7 +62,7 @@ def test_the_policies_can_be_told_apart(data_dir):
 
 
 def test_ties_left_to_chance_cost_fgd_its_advantage(data_dir):
-    chance = msgspec.structs.replace(PRESETS["fgd"], tie_break="random")
+    chance = msgspec.structs.replace(PLACEMENTS["fgd"], tie_break="random")
     replayed = fgd.replay(Experiment(data_dir, "default", 42, chance))
     assert fgd.at_full_load(replayed.curve) < 91
     expected = fgd.published(data_dir)["default", fgd.POLICIES["fgd"], 42]
@@ -70,7 +70,7 @@ def test_ties_left_to_chance_cost_fgd_its_advantage(data_dir):
 
 
 def test_random_is_near_the_published_mean(data_dir):
-    replayed = fgd.replay(Experiment(data_dir, "default", 1000, PRESETS["random"], False))
+    replayed = fgd.replay(Experiment(data_dir, "default", 1000, PLACEMENTS["random"], False))
     assert fgd.at_full_load(replayed.curve) == pytest.approx(86.3, abs=1.5)
 
 
@@ -89,9 +89,9 @@ def test_random_is_near_the_published_mean(data_dir):
     ],
 )
 def test_a_trace_without_published_results_runs(data_dir, trace, policy):
-    nodes, arrivals, mix = fgd.inputs(Experiment(data_dir, trace, 42, PRESETS[policy]))
+    nodes, arrivals, mix = fgd.inputs(Experiment(data_dir, trace, 42, PLACEMENTS[policy]))
     assert (len(nodes), len(arrivals)) == (1213, len({arrival.key for arrival in arrivals}))
-    filled = fill(nodes, arrivals[:SHORT], mix, PRESETS[policy], seed=42)
+    filled = fill(nodes, arrivals[:SHORT], mix, PLACEMENTS[policy], seed=42)
     assert filled.devices == 6212
     assert len(filled.placed) == SHORT
     assert filled.placed.mean() > 0.95  # as yet most fit under any policy
@@ -112,8 +112,8 @@ def test_every_pod_list_is_either_compared_or_run(data_dir):
 
 
 def test_the_published_order_is_not_the_order_of_the_list(data_dir):
-    ours = fgd.inputs(Experiment(data_dir, "default", 1000, PRESETS["random"], False))
-    theirs = fgd.inputs(Experiment(data_dir, "default", 42, PRESETS["fgd"]))
+    ours = fgd.inputs(Experiment(data_dir, "default", 1000, PLACEMENTS["random"], False))
+    theirs = fgd.inputs(Experiment(data_dir, "default", 42, PLACEMENTS["fgd"]))
     pods = openb.load_pods(data_dir / "openb" / "openb_pod_list_default.csv.gz")
     heads = [[arrival.key for arrival in arrivals[:20]] for _, arrivals, _ in (ours, theirs)]
     assert heads[0] != heads[1]

@@ -92,13 +92,13 @@ def changed_scores(**changes):
     [
         pytest.param(
             msgspec.structs.replace(
-                TIRESIAS, order=LeastAttained(thresholds_device_ns=(8 * HOUR_NS,))
+                TIRESIAS, queueing=LeastAttained(thresholds_device_ns=(8 * HOUR_NS,))
             ),
             RoundWorld(),
             id="threshold of 8 GPU-hours",
         ),
         pytest.param(
-            msgspec.structs.replace(TIRESIAS, order=LeastAttained(thresholds_device_ns=())),
+            msgspec.structs.replace(TIRESIAS, queueing=LeastAttained(thresholds_device_ns=())),
             RoundWorld(),
             id="one queue: first come, first served",
         ),

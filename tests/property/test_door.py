@@ -319,7 +319,7 @@ class Yard:
         )
         self.policy = QueuePolicy(rules=AdmissionRules(), rounds_per_cycle=20)
         self.waiting = Waiting(self.queues, self.policy.rules)
-        self.placer = Placer(self.snapshot, presets.preset("kube"), np.random.default_rng(0))
+        self.placer = Placer(self.snapshot, presets.placement("kube"), np.random.default_rng(0))
 
     def door(self, rules):
         return Door(self.queues, self.policy.rules, rules, self.snapshot)

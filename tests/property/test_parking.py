@@ -28,7 +28,8 @@ from gpuyard.model.workloads import DeviceRequest, PodSet, PodTemplate, Request,
 from gpuyard.scheduling import cycle
 from gpuyard.scheduling.mix import typical_mix
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.policy import Policy
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.twin import timed
 
@@ -147,7 +148,7 @@ def live(fleet, arrivals, policy, *, parking=None, check=None):
             until_ns=40,
             world=world,
         )
-        return timed.run(setting, policy)
+        return timed.run(setting, Policy(placement=policy))
 
 
 def nobody_could_start(yard):
@@ -176,13 +177,13 @@ def told(run):
 @given(seed=st.integers(0, 2**32))
 def test_parking_changes_no_decision(policy, seed):
     fleet, arrivals = week(seed, [])
-    parked = live(fleet, arrivals, PRESETS[policy], check=nobody_could_start)
-    assert told(parked) == told(live(fleet, arrivals, PRESETS[policy], parking=EverybodyWakes))
+    parked = live(fleet, arrivals, PLACEMENTS[policy], check=nobody_could_start)
+    assert told(parked) == told(live(fleet, arrivals, PLACEMENTS[policy], parking=EverybodyWakes))
 
 
 @settings(max_examples=settings.default.max_examples)
 @given(seed=st.integers(0, 2**32))
 def test_nobody_is_forgotten_who_depends_on_others(seed):
     fleet, arrivals = week(seed, PICKY)
-    parked = live(fleet, arrivals, PRESETS["fgd"], check=nobody_could_start)
-    assert told(parked) == told(live(fleet, arrivals, PRESETS["fgd"], parking=EverybodyWakes))
+    parked = live(fleet, arrivals, PLACEMENTS["fgd"], check=nobody_could_start)
+    assert told(parked) == told(live(fleet, arrivals, PLACEMENTS["fgd"], parking=EverybodyWakes))

@@ -29,7 +29,8 @@ from gpuyard.model.reasons import Silent
 from gpuyard.scheduling import cycle
 from gpuyard.scheduling.cycle import Pending
 from gpuyard.scheduling.mix import typical_mix
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.policy import Policy
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.twin import timed
 from gpuyard.twin.fill import fill
@@ -137,7 +138,7 @@ def assert_nothing_is_over_allocated(snapshot):
         assert (snapshot.fleet.device_free[slot] >= 0).all()
 
 
-@pytest.mark.parametrize("policy", sorted(PRESETS))
+@pytest.mark.parametrize("policy", sorted(PLACEMENTS))
 @FEW
 @given(nodes=fleets, arrivals=workloads, seed=st.integers(0, 9))
 def test_nothing_is_over_allocated_and_gangs_start_whole(policy, nodes, arrivals, seed):
@@ -150,12 +151,12 @@ def test_nothing_is_over_allocated_and_gangs_start_whole(policy, nodes, arrivals
     assert set(started) | waiting == set(sizes)
     for key, start in started.items():
         assert start.complete == (len(start.assignments) == sizes[key]) == (key not in waiting)
-        if PRESETS[policy].gangs == "all-or-nothing":
+        if PLACEMENTS[policy].gangs == "all-or-nothing":
             assert start.complete
     assert set(snapshot.bookings) == {one.pod for start in plan.starts for one in start.assignments}
 
 
-@pytest.mark.parametrize("policy", sorted(PRESETS))
+@pytest.mark.parametrize("policy", sorted(PLACEMENTS))
 @FEW
 @given(nodes=fleets, arrivals=workloads, data=st.data())
 def test_the_order_in_which_facts_were_told_leaves_no_trace(policy, nodes, arrivals, data):
@@ -175,7 +176,7 @@ def test_the_order_in_which_facts_were_told_leaves_no_trace(policy, nodes, arriv
 
 
 @FEW
-@given(nodes=fleets, arrivals=workloads, policy=st.sampled_from(sorted(PRESETS)))
+@given(nodes=fleets, arrivals=workloads, policy=st.sampled_from(sorted(PLACEMENTS)))
 def test_a_trial_leaves_no_trace(nodes, arrivals, policy):
     half = len(arrivals) // 2
     straight, tried = (snapshot_with(nodes, arrivals) for _ in range(2))
@@ -189,7 +190,7 @@ def test_a_trial_leaves_no_trace(nodes, arrivals, policy):
 
 
 @FEW
-@given(nodes=fleets, arrivals=workloads, policy=st.sampled_from(sorted(PRESETS)))
+@given(nodes=fleets, arrivals=workloads, policy=st.sampled_from(sorted(PLACEMENTS)))
 def test_everything_given_back_leaves_everything_free(nodes, arrivals, policy):
     snapshot = snapshot_with(nodes, arrivals)
     plan_for(snapshot, arrivals, policy)
@@ -244,9 +245,9 @@ def told():
     mix = (*typical_mix(one.request for one in kinds), MixEntry(request(10, 1), 0.1))
     setting = timed.Setting(nodes=nodes, arrivals=arrivals, mix=mix, until_ns=60)
     lines = []
-    for policy in PRESETS.values():
+    for policy in PLACEMENTS.values():
         filled = fill(nodes, [one.workload for one in arrivals], mix, policy, seed=5)
-        lived = timed.run(setting, policy, seed=5)
+        lived = timed.run(setting, Policy(placement=policy), seed=5)
         lines.append([plainly(filled), plainly(lived)])
     return msgspec.json.encode(lines)
 

@@ -127,7 +127,7 @@ class Passes(RuleBasedStateMachine):
         places = {}
         if has_nodes:
             rng = np.random.default_rng(0)
-            self.placer = Placer(self.snapshot, presets.preset("best-fit"), rng)
+            self.placer = Placer(self.snapshot, presets.placement("best-fit"), rng)
             topology = Topology(name="racks", levels=(RACK, HOSTNAME))
             places = {"h100": survey(self.snapshot, flavor, topology)}
         self.queues = Queues(
@@ -211,9 +211,9 @@ class Passes(RuleBasedStateMachine):
         held = dict(self.queues.holds)
         for key in held:
             self.queues.drop_hold(key)
-        for admit in plan.starts:
-            leaf = self.queues.node(admit.admission.cluster_queue)
-            for key, _ in admit.admission.usage().quota:
+        for start in plan.starts:
+            leaf = self.queues.node(start.admission.cluster_queue)
+            for key, _ in start.admission.usage().quota:
                 assert quota.available(leaf, key) >= 0
         for key, one in held.items():
             self.queues.hold(key, one)

@@ -49,7 +49,7 @@ from gpuyard.model.workloads import Assignment, DeviceRequest, PodTemplate, Requ
 from gpuyard.scheduling import changes
 from gpuyard.scheduling.node_facts import ABSENT
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.scheduling.scores import SCORES
 from gpuyard.scheduling.snapshot import Snapshot, SnapshotError
 
@@ -363,7 +363,7 @@ class Machine(RuleBasedStateMachine):
         self.placers = {
             name: Placer(
                 self.snapshot,
-                msgspec.structs.replace(PRESETS[name], rows_kept_max=self.rows_kept_max),
+                msgspec.structs.replace(PLACEMENTS[name], rows_kept_max=self.rows_kept_max),
                 np.random.default_rng(0),
             )
             for name in POLICIES

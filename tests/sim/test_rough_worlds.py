@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from gpuyard.model.commitments import CommitmentRules
 from gpuyard.model.ledger import BackOff, Hold
 from gpuyard.model.reasons import Silent
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.policy import Policy
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.twin import record, timed
 from gpuyard.twin.world import Delay, Fault, World
 from tests.small_fleet import arrival, node, template
@@ -30,7 +31,7 @@ RULES = CommitmentRules(
     reply_within_ns=20,
     put_back_within_ns=15,
 )
-BEST_FIT = PRESETS["best-fit"]
+BEST_FIT = PLACEMENTS["best-fit"]
 POLICIES = {
     "whole": BEST_FIT,
     "one by one": msgspec.structs.replace(BEST_FIT, gangs="pod-by-pod"),
@@ -134,7 +135,9 @@ def live(asked, world, policy, **more):
     )
     setting = timed.Setting(nodes=FLEET, arrivals=arrivals, mix=(), world=world)
     with patch.object(timed, "_Yard", CheckedYard), patch.object(timed, "STILL_NS", 500):
-        return timed.run(setting, policy, rules=RULES, seed=3, **more), CheckedYard.last
+        return timed.run(
+            setting, Policy(placement=policy, commitments=RULES), seed=3, **more
+        ), CheckedYard.last
 
 
 def nobody_is_forgotten(yard):
@@ -161,7 +164,7 @@ def is_rough_for_ever(world):
 @given(asked=jobs, world=worlds)
 def test_whatever_goes_wrong_a_gang_runs_whole_or_not_at_all(policy, asked, world):
     lines = []
-    head = record.Head(policy=policy, seed=3)
+    head = record.Head(policy=Policy(placement=policy), seed=3)
     writer = record.RecordWriter(lines.append, head)
     run, yard = live(asked, world, policy, recorder=writer)
     writer.close()

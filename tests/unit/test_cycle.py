@@ -7,10 +7,10 @@ from gpuyard.model.constraints import Constraints, LabelSelector, PodTerm, Requi
 from gpuyard.model.reasons import Silent
 from gpuyard.scheduling import cycle
 from gpuyard.scheduling.cycle import Pending
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from tests.small_fleet import node, placer_of, snapshot_of, template, where, workload
 
-POD_BY_POD = msgspec.structs.replace(PRESETS["best-fit"], gangs="pod-by-pod")
+POD_BY_POD = msgspec.structs.replace(PLACEMENTS["best-fit"], gangs="pod-by-pod")
 ONE_GPU = template(100, 1)
 
 

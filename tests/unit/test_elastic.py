@@ -93,5 +93,5 @@ def test_it_grows_into_what_is_free_and_shrinks_for_another_core():
     assert all(map(is_extra, victims))
     for victim in victims:
         yard.queues.remove(victim)
-    assert [each.start.workload for each in yard.run().starts] == ["t/other"]
+    assert [each.workload for each in yard.run().starts] == ["t/other"]
     assert "t/elastic" in yard.queues.admitted

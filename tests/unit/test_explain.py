@@ -173,7 +173,7 @@ def a_fleet(*free):
     for index, gpus in enumerate(free):
         node = Node(name=f"n{index}", rank=index, allocatable=Resources.of({GPU: gpus}))
         snapshot.apply(NodeObserved(node))
-    return Placer(snapshot, presets.preset("best-fit"), np.random.default_rng(0))
+    return Placer(snapshot, presets.placement("best-fit"), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from gpuyard.model.constraints import Taint, Toleration
 from gpuyard.model.deltas import NodeObserved
 from gpuyard.model.nodes import Device, Node
-from gpuyard.model.policy import Policy, ResourceWeight, WeightedScore
+from gpuyard.model.policy import PlacementPolicy, ResourceWeight, WeightedScore
 from gpuyard.model.queues import Admission, PodSetAssignment, ResourceFlavor
 from gpuyard.model.resources import Resources
 from gpuyard.model.topology import HOSTNAME, DomainCount, TopologyAssignment, TopologyRequest
@@ -22,7 +22,9 @@ from tests.small_queues import GPU, group, pods, queue, queues_of, workload
 ANYWHERE = TopologyRequest(mode="unconstrained")
 
 
-TIGHTEST = Policy(scores=(WeightedScore(name="most-allocated", resources=(ResourceWeight(GPU),)),))
+TIGHTEST = PlacementPolicy(
+    scores=(WeightedScore(name="most-allocated", resources=(ResourceWeight(GPU),)),)
+)
 
 
 def a_placer(*nodes):
@@ -152,7 +154,7 @@ def test_devices_are_chosen_with_the_nodes(milli, expected):
     snapshot = Snapshot()
     devices = (Device(model="h100"), Device(model="h100"))
     snapshot.apply(NodeObserved(Node(name="a", devices=devices, labels=((HOSTNAME, "a"),))))
-    placer = Placer(snapshot, presets.preset("best-fit"), np.random.default_rng(0))
+    placer = Placer(snapshot, presets.placement("best-fit"), np.random.default_rng(0))
     request = Request(devices=DeviceRequest(count=1, milli=milli))
     asked = PodSet(name="main", count=2, template=PodTemplate(request=request))
     landed = land(placer, QUEUES, workload(asked), admitted(asked))
@@ -160,7 +162,7 @@ def test_devices_are_chosen_with_the_nodes(milli, expected):
     assert len(used) == expected
 
 
-SPREADING = Policy(
+SPREADING = PlacementPolicy(
     scores=(WeightedScore(name="least-allocated", resources=(ResourceWeight(GPU),)),)
 )
 

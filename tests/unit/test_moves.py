@@ -56,7 +56,7 @@ class Yard:
             ResourceFlavor(name=pool, node_labels=(("pool", pool),), topology="hosts")
             for pool in ("large", "small")
         ]
-        self.placer = Placer(snapshot, presets.preset("best-fit"), np.random.default_rng(0))
+        self.placer = Placer(snapshot, presets.placement("best-fit"), np.random.default_rng(0))
         self.queues = Queues(
             [queue(group(large=8 * large, small=2 * small))],
             flavors=flavors,
@@ -132,7 +132,7 @@ def test_both_start_where_their_places_are_kept():
     yard.submit("other thief", 2, at=0)
     yard.waiting.wake("main")
     plan = yard.run(12)
-    assert sorted(admit.start.workload for admit in plan.starts) == ["t/gang", "t/mover", "t/thief"]
+    assert sorted(start.workload for start in plan.starts) == ["t/gang", "t/mover", "t/thief"]
     assert yard.nodes() == {
         "t/gang": ["large-0"],
         "t/mover": ["small-0"],
@@ -217,5 +217,5 @@ def test_moves_need_holds():
 
 def test_when_somebody_may_do_what_he_might_not_before():
     assert ripe_after_ns(QueuePolicy()) == ()
-    minutes = [age // (60 * 10**9) for age in ripe_after_ns(presets.QUEUE_PRESETS["gpuyard"])]
-    assert minutes == [1, 2, 4, 5, 8, 16, 32, 60]
+    minutes = [age / (60 * 10**9) for age in ripe_after_ns(presets.PRESETS["gpuyard"].queueing)]
+    assert minutes == [0.5, 1, 2, 4, 5, 8, 16, 32, 60]

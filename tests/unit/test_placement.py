@@ -7,11 +7,11 @@ import pytest
 from gpuyard.model.constraints import Constraints, HostPort, Taint
 from gpuyard.model.deltas import NodeObserved, NodeRemoved, PodGone
 from gpuyard.model.nodes import Pool
-from gpuyard.model.policy import Policy, WeightedScore
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.model.policy import PlacementPolicy, WeightedScore
+from gpuyard.scheduling.presets import PLACEMENTS
 from tests.small_fleet import bound, node, placer_of, request, snapshot_of, template, where
 
-ANY = Policy(scores=())  # no score: only filters and ties
+ANY = PlacementPolicy(scores=())  # no score: only filters and ties
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,9 @@ def test_weights_decide_between_scores():
             WeightedScore(name="best-fit"),
             WeightedScore(name="least-allocated", weight=spread_weight),
         )
-        return placer_of(snapshot_of(*nodes), Policy(scores=scores)).place("p", template(4000))
+        return placer_of(snapshot_of(*nodes), PlacementPolicy(scores=scores)).place(
+            "p", template(4000)
+        )
 
     assert choice(1).node == "small"  # 100 + 75 or so against 0 + 98
     assert choice(10).node == "big"
@@ -70,7 +72,7 @@ def test_nowhere_to_go():
     assert placer_of(snapshot_of()).place("p", template()) is None
 
 
-@pytest.mark.parametrize("policy", sorted(PRESETS))
+@pytest.mark.parametrize("policy", sorted(PLACEMENTS))
 def test_one_node_needs_no_score(policy):
     placer = placer_of(snapshot_of(node("n", gpus="A"), node("full", 0)), policy)
     assert placer.place("p", template(1000, 1)).node == "n"
@@ -105,7 +107,7 @@ def test_who_picks_the_device(policy, chooser, expected):
 
 
 def test_a_device_of_another_model_is_never_taken():
-    for policy in PRESETS:
+    for policy in PLACEMENTS:
         placer = placer_of(snapshot_of(node("n", gpus="ABAB")), policy)
         assert placer.place("p", template(0, 2, models="B")).devices == (1, 3)
         assert placer.place("q", template(0, 1, models="B")) is None
@@ -201,7 +203,7 @@ def test_a_known_shape_costs_the_nodes_that_changed():
 
 
 def test_rows_are_dropped_beyond_the_limit_the_oldest_first():
-    policy = msgspec.structs.replace(PRESETS["best-fit"], rows_kept_max=2)
+    policy = msgspec.structs.replace(PLACEMENTS["best-fit"], rows_kept_max=2)
     snapshot = snapshot_of(node("a"), node("b"))
     placer = placer_of(snapshot, policy)
     for cpu in (1, 2, 1, 3):

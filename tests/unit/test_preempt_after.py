@@ -55,3 +55,29 @@ def test_the_wait_counts_from_the_last_time_the_workload_lost_its_turn():
     sent_back = (SentBack("readiness", CREATED_NS + 400),)
     assert verdict_after(899, rules, sent_back=sent_back).outcome == "waiting"
     assert verdict_after(900, rules, sent_back=sent_back).outcome == "preempting"
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [
+        pytest.param("inference", "preempting", id="people wait for it"),
+        pytest.param("batch", "waiting", id="it can wait"),
+    ],
+)
+def test_some_classes_do_not_wait(kind, outcome):
+    rules = AdmissionRules(preempt_after_ns=500, preempt_at_once=("inference",))
+    assert verdict_after(1, rules, kind=kind).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("waited_ns", "outcome"),
+    [
+        pytest.param(39, "waiting", id="not yet, though nothing is lost"),
+        pytest.param(40, "preempting", id="nothing is lost"),
+    ],
+)
+def test_who_loses_nothing_stays_for_a_moment_all_the_same(waited_ns, outcome):
+    rules = AdmissionRules(
+        preempt_after_ns=500, preempt_when_waited_pct=1, preempt_not_before_ns=40
+    )
+    assert verdict_after(waited_ns, rules).outcome == outcome

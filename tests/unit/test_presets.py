@@ -1,14 +1,18 @@
 """Policies by name, and names that are not one."""
 
+import msgspec
 import pytest
 
-from gpuyard.model.policy import Policy
-from gpuyard.scheduling.presets import PRESETS, UnknownPolicyError, preset
+from gpuyard.scheduling.passes.knobs import PassKnobs
+from gpuyard.scheduling.policy import Policy
+from gpuyard.scheduling.presets import PLACEMENTS, PRESETS, UnknownPolicyError, placement, preset
+from gpuyard.scheduling.queue_policy import QueuePolicy
+from gpuyard.scheduling.rounds import TIRESIAS
 from gpuyard.scheduling.scores import SCORES
 
 ALL = (
     "best-fit, clustering, dot-product, fgd, gpuyard, kai, kube, kube-most-allocated, "
-    "packing, random"
+    "kueue, packing, random"
 )
 
 
@@ -32,10 +36,30 @@ def test_unknown(name, sentence):
 def test_known(name):
     policy = preset(name)
     assert isinstance(policy, Policy)
-    assert policy.scores
-    assert {term.name for term in policy.scores} <= set(SCORES)
-    assert all(term.weight > 0 for term in policy.scores)
-    assert len(set(PRESETS.values())) == len(PRESETS)
+    scores = policy.placement.scores
+    assert scores
+    assert {term.name for term in scores} <= set(SCORES)
+    assert all(term.weight > 0 for term in scores)
+    assert placement(name) is policy.placement
+    assert [one for one in PRESETS.values() if one == policy] == [policy]
+
+
+@pytest.mark.parametrize(
+    ("name", "queueing"),
+    [
+        pytest.param("kube", type(None), id="kube-scheduler knows no queues"),
+        pytest.param("kueue", QueuePolicy, id="Kueue"),
+        pytest.param("kai", PassKnobs, id="KAI"),
+        pytest.param("gpuyard", QueuePolicy, id="ours"),
+    ],
+)
+def test_how_those_who_wait_take_turns(name, queueing):
+    assert type(preset(name).queueing) is queueing
+
+
+@pytest.mark.parametrize("policy", [*PRESETS.values(), TIRESIAS])
+def test_a_policy_is_data(policy):
+    assert msgspec.json.decode(msgspec.json.encode(policy), type=Policy) == policy
 
 
 @pytest.mark.parametrize(
@@ -50,13 +74,13 @@ def test_known(name):
     ],
 )
 def test_the_policies_of_the_paper(name, scores, devices):
-    policy = PRESETS[name]
+    policy = PLACEMENTS[name]
     assert {term.name: term.weight for term in policy.scores} == scores
     assert (policy.devices, policy.tie_break, policy.gangs) == (devices, "rank", "all-or-nothing")
 
 
 def test_kube_is_the_default_profile():
-    weights = {term.name: term.weight for term in PRESETS["kube"].scores}
+    weights = {term.name: term.weight for term in PLACEMENTS["kube"].scores}
     assert weights == {
         "least-allocated": 1,
         "taint-toleration": 3,
@@ -65,4 +89,4 @@ def test_kube_is_the_default_profile():
         "inter-pod-affinity": 2,
         "balanced-allocation": 1,
     }
-    assert (PRESETS["kube"].tie_break, PRESETS["kube"].gangs) == ("random", "pod-by-pod")
+    assert (PLACEMENTS["kube"].tie_break, PLACEMENTS["kube"].gangs) == ("random", "pod-by-pod")

@@ -70,7 +70,7 @@ class Yard:
 
 
 def started(plan):
-    return [each.start.workload for each in plan.starts]
+    return [each.workload for each in plan.starts]
 
 
 def test_one_round_starts_one_of_each_queue():
@@ -150,15 +150,15 @@ def a_placer(*gpus):
                 )
             )
         )
-    return Placer(snapshot, presets.preset("best-fit"), np.random.default_rng(0))
+    return Placer(snapshot, presets.placement("best-fit"), np.random.default_rng(0))
 
 
 def test_who_starts_has_nodes():
     yard = Yard(queue(group(h100=8)), placer=a_placer(4, 4))
     yard.submit("a", pods(6))
-    (admit,) = yard.run().starts
-    assert len(admit.start.assignments) == len(yard.placer.snapshot.bookings) == 6
-    assert admit.admission == yard.queues.admitted["t/a"].admission
+    (start,) = yard.run().starts
+    assert len(start.assignments) == len(yard.placer.snapshot.bookings) == 6
+    assert start.admission == yard.queues.admitted["t/a"].admission
 
 
 def test_quota_without_nodes_is_no_start():
@@ -176,7 +176,7 @@ def test_devices_in_pieces(count, code):
     """Quota counts GPUs, and the node has them only in pieces."""
     snapshot = Snapshot()
     snapshot.apply(NodeObserved(Node(name="a", devices=(Device(model="h100"),))))
-    placer = Placer(snapshot, presets.preset("best-fit"), np.random.default_rng(0))
+    placer = Placer(snapshot, presets.placement("best-fit"), np.random.default_rng(0))
     yard = Yard(queue(group(h100=64)), placer=placer)
     request = Request(resources=Resources.of({}), devices=DeviceRequest(count=1, milli=600))
     yard.submit("first", PodSet(name="m", count=1, template=PodTemplate(request=request)))

@@ -40,7 +40,7 @@ class Yard:
             standing = Standing(queue=queue, entered_ns=entered_ns)
             contenders.append(Contender(asked, standing, self.bound.get(asked.key, ())))
         plan = decide(self.placer, contenders, reporter or Silent())
-        for key in plan.evictions:
+        for key in (each.victim for each in plan.evicts):
             del self.bound[key]
         for start in plan.starts:
             self.bound[start.workload] = start.assignments
@@ -79,14 +79,14 @@ def test_who_runs(wanting, running):
     assert sorted(one.workload for one in plan.waits) == sorted(
         {one[0] for one in wanting} - set(running)
     )
-    assert plan.evictions == ()
+    assert plan.evicts == ()
 
 
 def test_whoever_runs_and_is_not_chosen_gives_way():
     yard = Yard()
     yard.decide(("old", 6, 0, 0))
     plan = yard.decide(("old", 6, 1, 5), ("new", 4, 0, 5))
-    assert plan.evictions == ("old",)
+    assert [each.victim for each in plan.evicts] == ["old"]
     assert [one.workload for one in plan.starts] == ["new"]
     assert [(one.workload, one.code) for one in plan.waits] == [("old", "GangIncomplete")]
 
@@ -96,7 +96,7 @@ def test_whoever_stays_is_not_moved():
     yard.decide(("a", 4, 0, 0), ("b", 3, 0, 1))
     before = dict(yard.bound)
     plan = yard.decide(("b", 3, 0, 1), ("c", 5, 0, 2))  # a ended, its devices are still booked
-    assert plan.evictions == ()
+    assert plan.evicts == ()
     assert yard.bound["b"] == before["b"]
 
 
@@ -105,7 +105,7 @@ def test_a_job_comes_back_when_the_other_is_through():
     yard.decide(("old", 6, 0, 0))
     yard.decide(("old", 6, 1, 5), ("new", 4, 0, 5))
     plan = yard.decide(("old", 6, 1, 5), ("new", 4, 1, 6))
-    assert plan.evictions == ("new",)
+    assert [each.victim for each in plan.evicts] == ["new"]
     assert yard.running() == ["old"]
 
 
@@ -121,7 +121,7 @@ def test_deciding_twice_changes_nothing():
     wanting = [("a", 6, 0, 0), ("b", 4, 0, 1), ("c", 2, 1, 0)]
     yard.decide(*wanting)
     again = yard.decide(*wanting)
-    assert (again.evictions, again.starts) == ((), ())
+    assert (again.evicts, again.starts) == ((), ())
 
 
 def test_who_is_chosen_and_finds_no_room_waits():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gpuyard.model.policy import WeightedScore
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.scheduling.scores import SCORES, bin_pack
 from tests.small_fleet import node, placer_of, snapshot_of, template
 
@@ -123,7 +123,7 @@ def test_the_preset_in_order(asked, where):
         node("shared", 8000, "AAA"),
     ]
     placer = placer_of(snapshot_of(*nodes, pods=[("shared", HALF, (0,))]), "kai")
-    assert placer.policy is PRESETS["kai"]
+    assert placer.policy is PLACEMENTS["kai"]
     assert placer.place("new", asked).node == where
 
 
@@ -142,6 +142,6 @@ def test_distributed_takes_the_emptiest_devices():
     snapshot = snapshot_of(node("a", gpus="AAA"), pods=[("a", HALF, (0,))])
     packs = placer_of(snapshot, "kai")
     assert packs.choose(snapshot.shape(QUARTER)).devices == (0,)
-    policy = msgspec.structs.replace(PRESETS["kai"], devices="distributed")
+    policy = msgspec.structs.replace(PLACEMENTS["kai"], devices="distributed")
     spreads = type(packs)(snapshot, policy, np.random.default_rng(0))
     assert spreads.choose(snapshot.shape(QUARTER)).devices == (1,)

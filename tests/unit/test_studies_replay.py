@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from gpuyard.scheduling.presets import preset
+from gpuyard.scheduling.presets import placement, preset
 from gpuyard.studies.replay import runs as study
 from gpuyard.studies.replay.page import SERIES_MAX, page
 from gpuyard.studies.replay.runs import Task, TimedSample, load_inputs, named_policy, replay
@@ -91,7 +91,7 @@ def test_a_sequence_orders_openb_pods_on_a_fleet_of_our_own_form(own, openb, tmp
 def test_ties_are_replaced_only_when_asked():
     assert named_policy("kube", None) is preset("kube")
     ranked = named_policy("kube", "rank")
-    assert ranked == msgspec.structs.replace(preset("kube"), tie_break="rank")
+    assert ranked.placement == msgspec.structs.replace(placement("kube"), tie_break="rank")
 
 
 # --- What is counted ----------------------------------------------------------------------------

@@ -27,12 +27,12 @@ def run(tmp_path):
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"import pytest\n\n\n{text}")
-        ours = ("GPUYARD_", "PYTEST_", "COV_")
+        ours = ("GPUYARD_", "KUBEBUILDER_", "PYTEST_", "COV_")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *OPTIONS],
             cwd=tmp_path,
-            env=kept | {"PATH": str(tmp_path)} | environment,
+            env=kept | {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)} | environment,
             capture_output=True,
             text=True,
             check=False,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from gpuyard.model.deltas import MixEntry
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.twin import measures
 from gpuyard.twin.fill import fill, samples
 from tests.small_fleet import node, request, template, workload
@@ -17,7 +17,7 @@ HALF = request(0, 1, milli=500)
 def run(nodes, *pods, mix=((WHOLE, 1.0),), policy="best-fit", **arguments):
     arrivals = [workload(f"w{index}", (1, of), at=index) for index, of in enumerate(pods)]
     typical = tuple(MixEntry(asked, share) for asked, share in mix)
-    known = PRESETS[policy] if isinstance(policy, str) else policy
+    known = PLACEMENTS[policy] if isinstance(policy, str) else policy
     return fill(nodes, arrivals, typical, known, **arguments)
 
 
@@ -78,7 +78,7 @@ def test_pods_without_devices_arrive_too():
 def test_pod_by_pod_an_incomplete_gang_counts_what_it_holds():
     gang = workload("gang", (3, template(0, 1)))
     for gangs, given in (("pod-by-pod", [2000]), ("all-or-nothing", [0])):
-        policy = msgspec.structs.replace(PRESETS["best-fit"], gangs=gangs)
+        policy = msgspec.structs.replace(PLACEMENTS["best-fit"], gangs=gangs)
         filled = fill([node("n", gpus="AA")], [gang], (), policy)
         assert filled.placed.tolist() == [False]
         assert filled.arrived_milli.tolist() == [3000]

@@ -8,10 +8,13 @@ from gpuyard.model.commitments import CommitmentRules
 from gpuyard.model.ledger import Hold, Recorded
 from gpuyard.model.plan import Evict, Plan, Start, Wait
 from gpuyard.model.workloads import Assignment
-from gpuyard.scheduling.presets import PRESETS
-from gpuyard.twin import record, timed
+from gpuyard.scheduling.policy import Policy
+from gpuyard.scheduling.presets import PLACEMENTS, PRESETS
+from gpuyard.twin import timed
 from gpuyard.twin.fill import fill
 from gpuyard.twin.record import Head, RecordError, RecordWriter, Verdict, read, recompute
+from gpuyard.twin.record.difference import difference
+from gpuyard.twin.record.form import End, RecordedCycle
 from gpuyard.twin.world import Delay, Fault, World
 from tests.small_fleet import arrival, node, request, template
 
@@ -42,34 +45,35 @@ RULES = CommitmentRules(
 )
 
 
-def recorded(policy, *, world=ROUGH, seed=4, **head):
+def recorded(name, *, world=ROUGH, seed=4, **head):
     lines = []
+    policy = Policy(placement=PLACEMENTS[name], commitments=RULES)
     writer = RecordWriter(lines.append, Head(policy=policy, seed=seed, **head))
     setting = timed.Setting(nodes=NODES, arrivals=ARRIVALS, mix=MIX, until_ns=400, world=world)
-    run = timed.run(setting, policy, seed=seed, rules=RULES, recorder=writer)
+    run = timed.run(setting, policy, seed=seed, recorder=writer)
     writer.close()
     return lines, run
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PLACEMENTS)
 def test_every_plan_comes_out_again_under_every_policy(name):
-    lines, run = recorded(PRESETS[name])
+    lines, run = recorded(name)
     assert run.cycles > 40
     assert recompute(read(lines, "r")) == Verdict(cycles=run.cycles)
 
 
 def test_a_recorder_changes_nothing():
-    policy = PRESETS["kube"]
+    policy = Policy(placement=PLACEMENTS["kube"], commitments=RULES)
     setting = timed.Setting(nodes=NODES, arrivals=ARRIVALS, mix=MIX, until_ns=400, world=ROUGH)
-    alone = timed.run(setting, policy, seed=4, rules=RULES)
-    _, heard = recorded(policy)
+    alone = timed.run(setting, policy, seed=4)
+    _, heard = recorded("kube")
     for name in alone.timeline.__struct_fields__:
         assert np.array_equal(getattr(alone.timeline, name), getattr(heard.timeline, name))
     assert (alone.cycles, alone.writes) == (heard.cycles, heard.writes)
 
 
 def test_the_same_run_leaves_the_same_bytes():
-    assert recorded(PRESETS["kube"])[0] == recorded(PRESETS["kube"])[0]
+    assert recorded("kube")[0] == recorded("kube")[0]
 
 
 def test_a_line_is_written_as_soon_as_its_cycle_is_over():
@@ -86,7 +90,7 @@ def test_a_fill_leaves_a_record_too():
     policy = PRESETS["random"]
     writer = RecordWriter(lines.append, Head(policy=policy, seed=9))
     workloads = [one.workload for one in ARRIVALS]
-    fill(NODES, workloads, MIX, policy, seed=9, recorder=writer)
+    fill(NODES, workloads, MIX, policy.placement, seed=9, recorder=writer)
     writer.close()
     assert recompute(read(lines, "r")) == Verdict(cycles=len(ARRIVALS))
     other_seed = msgspec.structs.replace(read(lines, "r").head, seed=10)
@@ -116,7 +120,7 @@ def test_pools_are_part_of_the_head():
 
 
 def test_another_policy_is_said_to_differ_at_the_first_cycle_that_does():
-    lines, run = recorded(PRESETS["best-fit"], world=World())
+    lines, run = recorded("best-fit", world=World())
     verdict = recompute(read(lines, "r"), PRESETS["kube"])
     assert verdict.difference is not None
     assert verdict.cycles == verdict.difference.cycle < run.cycles
@@ -126,8 +130,8 @@ def test_another_policy_is_said_to_differ_at_the_first_cycle_that_does():
 
 
 def test_a_policy_of_another_name_and_the_same_values_does_not_differ():
-    lines, run = recorded(PRESETS["best-fit"], policy_name="best-fit")
-    same = msgspec.json.decode(msgspec.json.encode(PRESETS["best-fit"]), type=timed.Policy)
+    lines, run = recorded("best-fit", policy_name="best-fit")
+    same = msgspec.json.decode(lines[0], type=Head).policy
     assert recompute(read(lines, "r"), same) == Verdict(cycles=run.cycles)
 
 
@@ -194,17 +198,17 @@ BEFORE = Plan((start("a", "n", "m"), start("b", "n")), (Wait("c", "Unschedulable
     ],
 )
 def test_how_two_plans_differ_is_said_of_the_first_workload(after, expected):
-    cycle = record.RecordedCycle(cycle=3, now_ns=7, plan=BEFORE)
-    told = record._difference(4, cycle, after)
+    cycle = RecordedCycle(cycle=3, now_ns=7, plan=BEFORE)
+    told = difference(4, cycle, after)
     assert (told.workload, told.recorded, told.recomputed) == expected
     assert (told.cycle, told.line, told.now_ns) == (3, 4, 7)
 
 
 def test_another_change_of_the_ledger_is_a_difference():
-    cycle = record.RecordedCycle(cycle=1, now_ns=7, plan=Plan(changes=(Recorded(HOLD),)))
+    cycle = RecordedCycle(cycle=1, now_ns=7, plan=Plan(changes=(Recorded(HOLD),)))
     lines = [
         *(msgspec.json.encode(each) for each in (Head(policy=PRESETS["fgd"], seed=0), cycle)),
-        msgspec.json.encode(record.End(cycles=1)),
+        msgspec.json.encode(End(cycles=1)),
     ]
     verdict = recompute(read(lines, "r"))
     assert verdict.difference.workload == ""
@@ -214,7 +218,7 @@ def test_another_change_of_the_ledger_is_a_difference():
 
 # --- What cannot be used ------------------------------------------------------------------------
 
-LINES, RUN = recorded(PRESETS["fgd"])
+LINES, RUN = recorded("fgd")
 
 
 def changed(line, old, new, count=1):
@@ -231,8 +235,8 @@ DAMAGED = {
     "not JSON": ([b"name,cpu\n", *LINES], r"r:1: not a record of gpuyard"),
     "another document": ([b'{"kind": "List"}\n'], r"r:1: not a record of gpuyard"),
     "a later version": (
-        changed(1, b"record/1", b"record/2"),
-        r"r:1: the record's form is 'gpuyard-record/2' and this gpuyard reads gpuyard-record/1",
+        changed(1, b"record/2", b"record/3"),
+        r"r:1: the record's form is 'gpuyard-record/3' and this gpuyard reads gpuyard-record/1",
     ),
     "a head without a policy": (
         changed(1, b'"policy":', b'"polity":'),

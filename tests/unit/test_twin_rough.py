@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from gpuyard.model.commitments import CommitmentRules
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.policy import Policy
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.twin import timed
 from gpuyard.twin.world import Delay, Fault, World
 from tests.small_fleet import arrival, node, template
 
 GPU = template(100, 1)
-WHOLE = PRESETS["best-fit"]
+WHOLE = PLACEMENTS["best-fit"]
 ONE_BY_ONE = msgspec.structs.replace(WHOLE, gangs="pod-by-pod")
 RULES = CommitmentRules(
     ready_within_ns=100,
@@ -32,7 +33,7 @@ def live(*arrivals, nodes=("AA",), policy=WHOLE, rules=RULES, until_ns=1000, **w
         until_ns=until_ns,
         world=World(**{"retry_first_ns": 10, "retry_longest_ns": 10, **world}),
     )
-    return timed.run(setting, policy, rules=rules)
+    return timed.run(setting, Policy(placement=policy, commitments=rules))
 
 
 def outcome(run, index=0):
@@ -208,7 +209,7 @@ def test_two_policies_meet_the_same_world():
     }
     runs = [
         live(*jobs, nodes=("AA",) * 50, policy=policy, until_ns=20_000, rules=PATIENT, **world)
-        for policy in (PRESETS["best-fit"], PRESETS["random"], PRESETS["gpuyard"])
+        for policy in (PLACEMENTS["best-fit"], PLACEMENTS["random"], PLACEMENTS["gpuyard"])
     ]
     first = runs[0].jobs.waited_ns.tolist()
     assert len(set(first)) > 20

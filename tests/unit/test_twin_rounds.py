@@ -18,7 +18,7 @@ FREE_RESTARTS = RoundWorld(restart_ns=0)
 def after(device_s):
     """Return Tiresias with one threshold, in device-seconds."""
     order = LeastAttained(thresholds_device_ns=(device_s * SECOND_NS,))
-    return msgspec.structs.replace(TIRESIAS, order=order)
+    return msgspec.structs.replace(TIRESIAS, queueing=order)
 
 
 def seconds(outcome, name):

@@ -5,13 +5,14 @@ import pytest
 
 from gpuyard.model.constraints import Constraints, LabelSelector, PodTerm, Requirement
 from gpuyard.model.nodes import Pool
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.policy import Policy
+from gpuyard.scheduling.presets import PLACEMENTS, PRESETS
 from gpuyard.twin import timed
 from gpuyard.twin.timed import Setting, World
 from tests.small_fleet import arrival, node, template
 
 GPU = template(100, 1)
-ALL_OR_NOTHING = PRESETS["best-fit"]
+ALL_OR_NOTHING = PLACEMENTS["best-fit"]
 POD_BY_POD = msgspec.structs.replace(ALL_OR_NOTHING, gangs="pod-by-pod")
 PATIENCE = World(rendezvous_timeout_ns=10, retry_first_ns=5, retry_longest_ns=15)
 
@@ -20,7 +21,7 @@ def live(nodes, *arrivals, policy=ALL_OR_NOTHING, **more):
     setting = Setting(
         nodes=tuple(nodes), arrivals=tuple(arrivals), mix=(), **{"world": PATIENCE, **more}
     )
-    return timed.run(setting, policy)
+    return timed.run(setting, Policy(placement=policy))
 
 
 def spans(run):
@@ -310,7 +311,7 @@ def test_everybody_is_told():
         arrivals=(arrival("a", (1, GPU), at=0, runs=5), arrival("b", (1, GPU), at=1, runs=5)),
         mix=(),
     )
-    timed.run(setting, ALL_OR_NOTHING, reporter=heard)
+    timed.run(setting, Policy(placement=ALL_OR_NOTHING), reporter=heard)
     assert heard.said == (("a", ("n",)), ("b", "Unschedulable"), ("b", ("n",)))
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
       gpuyard demo
       gpuyard demo -o html --to demo.html
       gpuyard demo --fleet 8x8xH100+4x8xL4 --load 0.9 --seeds 5
+      gpuyard demo --keep-record teams.jsonl.gz
     """,
 )
 @click.option("--fleet", metavar="NxGxMODEL+…", help="Nodes x GPUs x model. [default: 64 nodes]")
@@ -42,38 +43,61 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many generated weeks at the load shown in detail; the sweep takes the first two.",
 )
+@click.option(
+    "--keep-record",
+    "kept_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write what every pass over the teams' queues saw and decided under gpuyard to a file "
+    "(.gz: compressed); gpuyard replay --record FILE computes it again.",
+)
 @output.options("table", "json", "html")
 def command(
     *,
     fleet: str | None,
     loads: tuple[float, ...],
     seeds: int,
+    kept_path: Path | None,
     form: str,
     to: Path | None,
     no_color: bool,
 ) -> None:
-    """Compare a week of a mixed cluster under three policies.
+    """Compare a week of a mixed cluster under three policies, and teams under four.
 
     64 nodes with 512 H100, A100 and L4 GPUs: training gangs, fine-tuning, inference, notebooks
-    and batch, at several loads and seeds, in virtual time, over all cores; about a minute.
+    and batch, at several loads and seeds, in virtual time, over all cores; about a minute. Then
+    teams with queues and quota share a quarter of the fleet for three days, and a deployment grows
+    at the expense of a gang.
     """
-    from gpuyard.studies.demo import weeks as study
+    from gpuyard.scheduling.presets import preset
+    from gpuyard.studies.demo import story, teams, weeks as study
     from gpuyard.studies.demo.findings import Findings
     from gpuyard.traces.fleet import parse_fleet
 
     output.check_writable(to)
+    output.check_writable(kept_path, "--keep-record")
     scenario = study.scenario(fleet, loads, seeds)
     parse_fleet(scenario.fleet)  # refuse a bad line before the work begins
-    weeks = []
-    with output.progress("living through weeks", len(study.tasks(scenario))) as step:
+    weeks, shared = [], []
+    chosen = teams.tasks(scenario, None if kept_path is None else str(kept_path))
+    with output.progress("living through weeks", len(study.tasks(scenario)) + len(chosen)) as step:
+        for days in teams.days(chosen):
+            shared.append(days)
+            step()
         for week in study.weeks(scenario):
             weeks.append(week)
             step()
-    findings = Findings(scenario=scenario, weeks=tuple(weeks))
+    findings = Findings(
+        scenario=scenario,
+        weeks=tuple(weeks),
+        teams=tuple(shared),
+        story=story.live("gpuyard", preset("gpuyard")),
+    )
     if form == "json":
         import msgspec
 
-        output.write(msgspec.json.format(msgspec.json.encode(weeks), indent=2).decode() + "\n", to)
+        told = {"weeks": weeks, "teams": shared, "story": findings.story}
+        output.write(msgspec.json.format(msgspec.json.encode(told), indent=2).decode() + "\n", to)
     elif form == "html":
         output.write(_as_page(findings), to)
         if to is not None:
@@ -143,7 +167,47 @@ def _draw(findings: "Findings", console: "Console") -> None:
         sweep,
         spare=[load for load in loads if load != f"load {scenario.main_load:g}"],
     )
+    _draw_sharing(findings, console)
     console.print("The same with plots: gpuyard demo -o html --to demo.html")
+
+
+def _draw_sharing(findings: "Findings", console: "Console") -> None:
+    from gpuyard.studies.demo.sharing import clock
+    from gpuyard.studies.demo.teams import CONTENDERS
+
+    by_name = {one.contender: one for one in findings.teams}
+    grid = output.table(
+        [
+            ("policy", False),
+            ("useful GPU-h", True),
+            ("lost GPU-h", True),
+            ("mean wait h", True),
+            ("p95 h", True),
+            ("evictions", True),
+        ]
+    )
+    for known in CONTENDERS:
+        one = by_name[known.name]
+        grid.add_row(
+            one.contender,
+            f"{one.useful_gpu_h:,.0f}",
+            f"{one.lost_gpu_h:,.0f}",
+            f"{one.wait.mean_s / 3600:.2f}",
+            f"{one.wait.p95_s / 3600:.2f}",
+            f"{one.evictions:,}",
+        )
+    first = findings.teams[0]
+    output.draw(
+        console,
+        f"Teams that share {first.gpus} GPUs for {first.days:g} days, with queues and quota",
+        grid,
+        spare=("evictions", "p95 h", "lost GPU-h"),
+    )
+    if findings.story is not None:
+        scenes = output.table([("time", True), ("event", False)])
+        for scene in findings.story.scenes:
+            scenes.add_row(clock(scene.at_s), scene.words)
+        output.draw(console, f"A deployment grows on {findings.story.gpus} GPUs", scenes, spare=())
 
 
 def _plain(sentence: "Sentence") -> str:

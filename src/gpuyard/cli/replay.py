@@ -33,7 +33,7 @@ MARKS_PCT = (50, 90, 95, 100, 110, 130)  # of the columns of the paper's table, 
 
     \b
     Policies: best-fit, clustering, dot-product, fgd, gpuyard, kai, kube,
-    kube-most-allocated, packing, random; docs/reference/policies.md says
+    kube-most-allocated, kueue, packing, random; docs/reference/policies.md says
     what each does.
 
     The forms of the files: openb's (gzip or plain), and our own CSV or Parquet tables; see
@@ -174,10 +174,9 @@ def _check_record(
     to: Path | None,
 ) -> None:
     """Compute a record again; end with exit code 1 where a plan differs."""
-    import msgspec
-
     from gpuyard.scheduling.presets import preset
     from gpuyard.studies.replay.records import check
+    from gpuyard.studies.replay.runs import with_ties
 
     context = click.get_current_context()
     for parameter in ("nodes_path", "pods_path", "sequence_path", "seed", "protocol", "compare"):
@@ -189,7 +188,7 @@ def _check_record(
     if tie_break is not None:
         if policy is None:
             raise click.UsageError("--tie-break changes a policy; name it with --policy")
-        policy = msgspec.structs.replace(policy, tie_break=tie_break)
+        policy = with_ties(policy, tie_break)
     checked = check(path, policy, policy_name or "")
     output.write(_as_json(checked) if form == "json" else _verdict(checked), to)
     if checked.difference is not None:

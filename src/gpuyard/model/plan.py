@@ -7,16 +7,21 @@ writes; its `changes` go to the ledger; a record keeps it, so that it can be com
 import msgspec
 
 from gpuyard.model.ledger import Hold, LedgerChange
+from gpuyard.model.queues import Admission
 from gpuyard.model.reasons import ReasonCode
 from gpuyard.model.workloads import Assignment
 
 
 class Start(msgspec.Struct, frozen=True):
-    """These pods of `workload` get their nodes now; `complete` when it is all of them."""
+    """These pods of `workload` get their nodes now; `complete` when it is all of them.
+
+    `admission` is what it was given in its queue, flavors and domains, where it waited in one.
+    """
 
     workload: str
     assignments: tuple[Assignment, ...]
     complete: bool = True
+    admission: Admission | None = None
 
     @property
     def device_milli(self) -> int:
@@ -25,10 +30,11 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """`workload` stays pending, and why in one word."""
+    """`workload` stays pending, and why: in one word, and in a sentence where a queue says it."""
 
     workload: str
     code: ReasonCode
+    sentence: str = ""
 
 
 class Evict(msgspec.Struct, frozen=True, kw_only=True):

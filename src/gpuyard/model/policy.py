@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from gpuyard.model.workloads import WorkloadClass
+
 ScoreName = Literal[
     "fgd",
     "best-fit",
@@ -69,11 +71,30 @@ class WeightedScore(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
     largest_device_milli: int = 8_000
 
 
-class Policy(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
-    """Everything that tells one way of deciding from another."""
+class Profile(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """How workloads of some classes are placed, where that differs from the rest.
+
+    `replicas_apart` names a topology key: pods of these classes prefer domains of it that hold none
+    of the same labels and namespace, as much as the weight of ``inter-pod-affinity`` among `scores`
+    says. Empty: nothing is added to what their templates ask for.
+    """
+
+    classes: tuple[WorkloadClass, ...]
+    scores: tuple[WeightedScore, ...]
+    devices: DeviceChoice = "best-fit"
+    replicas_apart: str = ""
+
+
+class PlacementPolicy(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+    """Where pods go: which scores with which weights, which devices, and how ties fall.
+
+    `profiles` say so for classes of workload that are placed in another way, the first that names
+    the class.
+    """
 
     scores: tuple[WeightedScore, ...]
     devices: DeviceChoice = "best-fit"
     tie_break: TieBreak = "rank"
     gangs: GangStart = "all-or-nothing"
     rows_kept_max: int = 4096  # shapes whose score rows are kept; beyond it they are recomputed
+    profiles: tuple[Profile, ...] = ()

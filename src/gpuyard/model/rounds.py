@@ -1,4 +1,4 @@
-"""Deciding in rounds: who comes first by the service attained so far, and what a round decides.
+"""Deciding in rounds: who comes first by the service attained so far.
 
 Some schedulers do not wait for something to end: at every round they decide anew who runs, and
 whoever is not among them gives its devices back. Their policies are plain data like every other;
@@ -8,11 +8,10 @@ Service is counted in *device-nanoseconds*: devices held, times how long they we
 
 import msgspec
 
-from gpuyard.model.plan import Start, Wait
-from gpuyard.model.policy import Policy
 
-
-class LeastAttained(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
+class LeastAttained(
+    msgspec.Struct, frozen=True, cache_hash=True, kw_only=True, tag="least-attained"
+):
     """Least attained service in queues: one more queue than there are thresholds.
 
     A workload starts in the first queue and moves to the next when it has attained a threshold,
@@ -39,21 +38,3 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     queue: int = 0
     entered_ns: int
-
-
-class RoundPolicy(msgspec.Struct, frozen=True, cache_hash=True, kw_only=True):
-    """Who runs in a round (`order`), and where (`placement`)."""
-
-    order: LeastAttained
-    placement: Policy
-
-
-class RoundPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one round decided: who gives way, who starts where, who goes on waiting.
-
-    Workloads that run on where they are appear nowhere.
-    """
-
-    evictions: tuple[str, ...] = ()
-    starts: tuple[Start, ...] = ()
-    waits: tuple[Wait, ...] = ()

@@ -60,7 +60,8 @@ def run(
     too_many: dict[Shape, int] = {}  # so many of this shape did not fit in this pass
     for entry in sorted(pending, key=lambda entry: turn(entry.workload)):
         key = entry.workload.key
-        placed = _start(placer, entry.missing, too_many) if may_fit(key) else ()
+        mine = placer.of(entry.workload.kind)
+        placed = _start(mine, entry.missing, too_many) if may_fit(key) else ()
         complete = len(placed) == len(entry.missing)
         if placed:
             starts.append(Start(key, placed, complete=complete))

@@ -63,6 +63,7 @@ def land(
     that there are. With `exact_limit_s` all its pods are then looked for together, for so long,
     unless they are bound to domains.
     """
+    placer = placer.of(workload.kind)
     asked = {pod_set.name: pod_set for pod_set in workload.pod_sets}
     placed: dict[str, list[Assignment]] = {}
     held = _held_nodes(placer.snapshot, queues)
@@ -75,7 +76,7 @@ def land(
     with placer.snapshot.trial() as trial:
         for given in admission.pod_sets:
             pod_set = asked[given.name]
-            template = in_flavors(pod_set.template, _flavors(queues, given))
+            template = in_flavors(placer.asked(pod_set.template), _flavors(queues, given))
             mine = None
             if not is_bound[given.name]:
                 mine = _place(placer, workload, template, given, [Portion(given.count, anywhere)])
@@ -98,7 +99,7 @@ def _exactly(
     placer: Placer, queues: Queues, workload: Workload, admission: Admission, limit_s: float
 ) -> Landed | None:
     """Look for places of all pods together."""
-    templates = {each.name: each.template for each in workload.pod_sets}
+    templates = {each.name: placer.asked(each.template) for each in workload.pod_sets}
     pods = [
         (f"{workload.key}/{given.name}-{index}", in_flavors(templates[given.name], flavors))
         for given in admission.pod_sets

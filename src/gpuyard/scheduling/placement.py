@@ -5,23 +5,25 @@ the filters and the raw scores that look at a node alone. A row is brought up to
 is asked for again, and only for the nodes that changed since; what depends on pods elsewhere, the
 normalisation over the feasible nodes and the choice are made anew each time. So the work per
 placement of a known shape is the number of changed nodes plus one pass to find the best
-(`Placer.counted`). Rows live in an LRU of `Policy.rows_kept_max`; a row that was dropped is
-computed again and never wrong.
+(`Placer.counted`). Rows live in an LRU of `PlacementPolicy.rows_kept_max`; a row that was dropped
+is computed again and never wrong.
 
 Ties go to the smallest node rank, or to chance where the policy says so: with truncated scores ties
 are everywhere, and a random choice among them costs FGD five points of allocated GPUs.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 import msgspec
 import numpy as np
 
+from gpuyard.model.constraints import LabelSelector, PodTerm, PreferredPods, Requirement
 from gpuyard.model.deltas import PodBound
 from gpuyard.model.nodes import Pool
-from gpuyard.model.policy import Policy
-from gpuyard.model.workloads import Assignment, PodTemplate
+from gpuyard.model.policy import PlacementPolicy
+from gpuyard.model.workloads import Assignment, PodTemplate, WorkloadClass
 from gpuyard.scheduling.feasibility import FILTERS
 from gpuyard.scheduling.feasibility.devices import side_by_side, suffices
 from gpuyard.scheduling.fleet import BoolArray, IntArray
@@ -30,13 +32,15 @@ from gpuyard.scheduling.shapes import Shape
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.sharing import choose_devices
 
+TEMPLATES_KEPT_MAX = 4096  # of replicas that keep apart; beyond it they are made anew
+APART_WEIGHT = 100  # the largest that the API knows
 NOT_FEASIBLE = np.iinfo(np.int64).min  # in a row of scores that ranks nodes by itself
 
 
 class Row:
     """What is known about one shape on every node."""
 
-    def __init__(self, shape: Shape, policy: Policy) -> None:
+    def __init__(self, shape: Shape, policy: PlacementPolicy) -> None:
         """Start with nothing looked at."""
         concerned = [rule for rule in FILTERS if rule.concerns(shape)]
         self.label_filters = [rule for rule in concerned if rule.reads == "labels"]
@@ -72,7 +76,7 @@ class Placer:
     def __init__(
         self,
         snapshot: Snapshot,
-        policy: Policy,
+        policy: PlacementPolicy,
         rng: np.random.Generator,
         pools: Mapping[str, Pool] | None = None,
     ) -> None:
@@ -84,13 +88,36 @@ class Placer:
         self.policy = policy
         self.rng = rng
         self.pools = pools or {}
+        self.replicas_apart = ""  # a topology key
         self.counted = Counted()
         self._rows: OrderedDict[Shape, Row] = OrderedDict()
         self._mix = snapshot.mix
         self._ranks_by_rows = _ranks_by_rows(policy)
+        self._by_class = dict(self._profiles())
+
+    def _profiles(self) -> Iterator[tuple[str, "Placer"]]:
+        """Yield a placer of its own for each class that has a profile; of two the later one."""
+        for profile in reversed(self.policy.profiles):
+            policy = msgspec.structs.replace(
+                self.policy, scores=profile.scores, devices=profile.devices, profiles=()
+            )
+            placer = Placer(self.snapshot, policy, self.rng, self.pools)
+            placer.replicas_apart, placer.counted = profile.replicas_apart, self.counted
+            yield from ((name, placer) for name in profile.classes)
+
+    def of(self, kind: WorkloadClass) -> "Placer":
+        """Return the placer for workloads of a class, over the same snapshot."""
+        return self._by_class.get(kind, self)
+
+    def asked(self, template: PodTemplate) -> PodTemplate:
+        """Return `template` with what the profile of its class adds to it."""
+        if not self.replicas_apart or not template.labels:
+            return template
+        return _apart(template, self.replicas_apart)
 
     def place(self, pod: str, template: PodTemplate) -> Assignment | None:
         """Bind `pod` to the best node and return where it went; `None` where it fits nowhere."""
+        template = self.asked(template)
         choice = self.choose(self.snapshot.shape(template))
         if choice is None:
             return None
@@ -313,7 +340,19 @@ def room_in(shape: Shape, free: IntArray, left: IntArray, needed: IntArray) -> I
     return np.minimum(room, 1) if shape.constraints.host_ports else room
 
 
-def _ranks_by_rows(policy: Policy) -> bool:
+@lru_cache(maxsize=TEMPLATES_KEPT_MAX)
+def _apart(template: PodTemplate, topology_key: str) -> PodTemplate:
+    """Let pods of `template` prefer domains without others of the same labels."""
+    alike = LabelSelector(tuple(Requirement(key, "In", (value,)) for key, value in template.labels))
+    term = PodTerm(topology_key, alike, namespaces=(template.namespace,))
+    constraints = msgspec.structs.replace(
+        template.constraints,
+        preferred_pods=(*template.constraints.preferred_pods, PreferredPods(-APART_WEIGHT, term)),
+    )
+    return msgspec.structs.replace(template, constraints=constraints)
+
+
+def _ranks_by_rows(policy: PlacementPolicy) -> bool:
     """Tell whether the kept values of one score alone say which nodes are best."""
     rules = [SCORES[term.name] for term in policy.scores]
     return (

@@ -37,7 +37,7 @@ from gpuyard.model.ledger import (
     Recorded,
     Room,
 )
-from gpuyard.model.plan import Evict, Start
+from gpuyard.model.plan import Evict, Plan, Start, Wait
 from gpuyard.model.queues import Admission, Admitted, PodSetAssignment
 from gpuyard.model.reasons import Constraint
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, Workload
@@ -62,21 +62,28 @@ MOVES = "Consolidation"  # why a mover is told to go
 PRODUCT_LABEL = "nvidia.com/gpu.product"  # GPU feature discovery
 
 
-class Admit(msgspec.Struct, frozen=True):
-    """A workload that starts: its quota, and its pods with nodes where nodes are known."""
-
-    admission: Admission
-    start: Start
-
-
 class QueuePlan(NamedTuple):
     """What a pass decided; who waits comes with the last verdict on it."""
 
-    starts: tuple[Admit, ...]
+    starts: tuple[Start, ...]
     evicts: tuple[Evict, ...]
     waits: dict[str, Verdict]
     changes: tuple[LedgerChange, ...]
     rounds: int
+
+    def as_plan(self) -> Plan:
+        """Return the same in the words that all plans share."""
+        return Plan(
+            starts=self.starts,
+            waits=tuple(Wait(key, each.code, each.message) for key, each in self.waits.items()),
+            evicts=self.evicts,
+            holds=tuple(
+                each.entry
+                for each in self.changes
+                if isinstance(each, Recorded) and isinstance(each.entry, Hold)
+            ),
+            changes=self.changes,
+        )
 
 
 def run(
@@ -133,7 +140,7 @@ class _Pass:
         self.ledger = ledger
         self.placer = placer
         self.looks_left = policy.moves.looks_per_cycle_max if policy.moves else 0
-        self.starts: list[Admit] = []
+        self.starts: list[Start] = []
         self.evicts: list[Evict] = []
         self.waits: dict[str, Verdict] = {}
         self.changes: list[LedgerChange] = []
@@ -185,7 +192,7 @@ class _Pass:
             Admitted(workload=verdict.workload, admission=landed.admission, reserved_ns=self.now_ns)
         )
         self._drop_hold(key)
-        self.starts.append(Admit(landed.admission, Start(key, landed.assignments)))
+        self.starts.append(Start(key, landed.assignments, admission=landed.admission))
         self.waits.pop(key, None)
         self.waiting.take_back(verdict, now_ns=self.now_ns)
         return None

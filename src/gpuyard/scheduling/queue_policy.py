@@ -10,7 +10,7 @@ from gpuyard.scheduling.preemption.cheapest.consolidate import ConsolidationRule
 FIRST_LOOK_NS = 60 * 10**9  # whether evictions have become cheap enough; then when twice as old
 
 
-class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
+class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True, tag="queues"):
     """How queues are served.
 
     `keeps_domains`: pods stand where admission put them, whether they asked or not.
@@ -48,6 +48,7 @@ def ripe_after_ns(policy: QueuePolicy) -> tuple[int, ...]:
     if policy.moves is not None:
         ages.add(policy.moves.after_ns)
     if rules.preempt_when_waited_pct:
+        ages.add(rules.preempt_not_before_ns)
         age_ns = FIRST_LOOK_NS
         while age_ns < rules.preempt_after_ns:
             ages.add(age_ns)

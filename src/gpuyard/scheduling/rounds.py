@@ -19,20 +19,22 @@ from collections.abc import Iterable
 import msgspec
 
 from gpuyard.model.deltas import PodGone
-from gpuyard.model.plan import Start, Wait
-from gpuyard.model.policy import DEVICES, Policy, ResourceWeight, WeightedScore
+from gpuyard.model.plan import Evict, Plan, Start, Wait
+from gpuyard.model.policy import DEVICES, PlacementPolicy, ResourceWeight, WeightedScore
 from gpuyard.model.reasons import ReasonCode, Reporter
-from gpuyard.model.rounds import LeastAttained, RoundPlan, RoundPolicy, Standing
+from gpuyard.model.rounds import LeastAttained, Standing
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, Assignment, Workload
 from gpuyard.scheduling import cycle, node_by_node
 from gpuyard.scheduling.ordering import attained_service
 from gpuyard.scheduling.placement import Placer
+from gpuyard.scheduling.policy import Policy
 
 HOUR_NS = 3600 * 10**9
+OUTRUN = "OthersAttainedLess"  # why somebody gives way, to nobody in particular
 
-TIRESIAS = RoundPolicy(
-    order=LeastAttained(thresholds_device_ns=(16 * HOUR_NS,)),
-    placement=Policy(
+TIRESIAS = Policy(
+    queueing=LeastAttained(thresholds_device_ns=(16 * HOUR_NS,)),
+    placement=PlacementPolicy(
         scores=(WeightedScore(name="least-allocated", resources=(ResourceWeight(DEVICES),)),)
     ),
 )
@@ -46,7 +48,7 @@ class Contender(msgspec.Struct, frozen=True):
     bound: tuple[Assignment, ...] = ()
 
 
-def decide(placer: Placer, contenders: Iterable[Contender], reporter: Reporter) -> RoundPlan:
+def decide(placer: Placer, contenders: Iterable[Contender], reporter: Reporter) -> Plan:
     """Decide one round; `contenders` come in the order of arrival.
 
     The placer's snapshot holds the result: the evicted are gone, the started are bound.
@@ -68,11 +70,8 @@ def decide(placer: Placer, contenders: Iterable[Contender], reporter: Reporter) 
         starts.append(Start(one.workload.key, placed))
         reporter.started(one.workload.key, tuple(assignment.node for assignment in placed))
     waits = [_wait(one.workload, reporter) for one in (*passed_over, *roomless)]
-    return RoundPlan(
-        evictions=tuple(one.workload.key for one in evicted),
-        starts=tuple(starts),
-        waits=tuple(waits),
-    )
+    evicts = (Evict(victim=one.workload.key, workload="", reason=OUTRUN) for one in evicted)
+    return Plan(tuple(starts), tuple(waits), tuple(evicts))
 
 
 def _choose(

@@ -5,9 +5,9 @@ This is the part of a study that a notebook wants; `gpuyard.studies.replay` and
 """
 
 from gpuyard.model.deltas import MixEntry
-from gpuyard.model.policy import Policy
 from gpuyard.model.workloads import TimedWorkload
 from gpuyard.scheduling.mix import typical_mix
+from gpuyard.scheduling.policy import Policy
 from gpuyard.scheduling.presets import preset
 from gpuyard.traces.trace import Trace
 from gpuyard.twin.fill import FillRun, fill as fill_nodes
@@ -29,7 +29,9 @@ def fill(trace: Trace, policy: str | Policy, *, seed: int = 0) -> FillRun:
 
     """
     arrivals = (timed.workload for timed in trace.workloads)
-    return fill_nodes(trace.nodes, arrivals, mix_of(trace.workloads), _policy(policy), seed=seed)
+    return fill_nodes(
+        trace.nodes, arrivals, mix_of(trace.workloads), _policy(policy).placement, seed=seed
+    )
 
 
 def live(

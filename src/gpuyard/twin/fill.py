@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpuyard.model.deltas import Delta, MixEntry, MixObserved, NodeObserved
 from gpuyard.model.nodes import Node
-from gpuyard.model.policy import Policy
+from gpuyard.model.policy import PlacementPolicy
 from gpuyard.model.reasons import Silent
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, Workload
 from gpuyard.scheduling import cycle
@@ -53,7 +53,7 @@ def fill(
     nodes: Iterable[Node],
     arrivals: Iterable[Workload],
     mix: tuple[MixEntry, ...],
-    policy: Policy,
+    policy: PlacementPolicy,
     *,
     seed: int = 0,
     recorder: Recorder | None = None,

@@ -9,7 +9,8 @@ came back, the parked of that tree are woken, once for all that comes back withi
 
 The *manner* is how somebody decides: the rules of a round, how many rounds before he looks at the
 world again, how often he lets himself be woken and how often he repeats himself. The *world* is
-what decisions and writes cost him. `KUEUE` is the manner of Kueue's scheduler, `GPUYARD` is ours.
+what decisions and writes cost him. `KUEUE` is the manner of Kueue's scheduler, `GPUYARD` is ours;
+both decide by the rules of the preset of that name. Nothing that runs has saved any of its work.
 
 Not modelled: nodes, unless the queues have places. Quota stands for capacity, as in Kueue's own
 performance tests.
@@ -26,6 +27,7 @@ from enum import IntEnum
 import msgspec
 
 from gpuyard.model.queues import Admitted
+from gpuyard.model.running import Running
 from gpuyard.model.workloads import TimedWorkload, Workload
 from gpuyard.scheduling.admission import round as admission_round
 from gpuyard.scheduling.admission.entries import Head, Verdict
@@ -33,7 +35,10 @@ from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.flavors.scan import ScanStamp
+from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import Queues
+from gpuyard.scheduling.yard import Losses
 from gpuyard.twin.writes import WriteLimit, Writer
 
 MILLISECOND_NS = 10**6
@@ -70,14 +75,24 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("a manner waits for no negative time: give durations of at least 0")
 
 
-KUEUE = Manner(wake_every_ns=SECOND_NS)
-GPUYARD = Manner(
-    rules=AdmissionRules(preempt_after_ns=30 * SECOND_NS),
-    rounds_per_cycle=1000,
-    wake_every_ns=10 * MILLISECOND_NS,
-    reason_after_ns=5 * SECOND_NS,
-    same_reason_every_ns=30 * SECOND_NS,
-    waits_for_reasons=False,
+def _of_preset(name: str, others: Manner) -> Manner:
+    """Return the manner `others` with the rules and rounds of a preset."""
+    queueing = PRESETS[name].queueing
+    assert isinstance(queueing, QueuePolicy), name
+    return msgspec.structs.replace(
+        others, rules=queueing.rules, rounds_per_cycle=queueing.rounds_per_cycle
+    )
+
+
+KUEUE = _of_preset("kueue", Manner(wake_every_ns=SECOND_NS))
+GPUYARD = _of_preset(
+    "gpuyard",
+    Manner(
+        wake_every_ns=10 * MILLISECOND_NS,
+        reason_after_ns=5 * SECOND_NS,
+        same_reason_every_ns=30 * SECOND_NS,
+        waits_for_reasons=False,
+    ),
 )
 
 
@@ -208,6 +223,7 @@ class _Yard:
         self.writer = Writer(world.writes)
         self.events: list[tuple[int, What, str, int]] = []  # ns, what, key or queue, turn
         self.jobs: dict[str, _Job] = {}
+        self.running: dict[str, Running] = {}
         self.roots = {name: id([*queues.node(name).to_root()][-1]) for name in queues.specs}
         self.waking: set[int] = set()  # roots of trees that will be woken
         self.is_round_due = False
@@ -292,6 +308,7 @@ class _Yard:
 
     def _release(self, job: _Job, now_ns: int) -> None:
         job.held_ns += now_ns - job.reserved_ns
+        del self.running[job.workload.key]
         queue = self.queues.remove(job.workload.key).admission.cluster_queue
         if self.roots[queue] not in self.waking:
             self.waking.add(self.roots[queue])
@@ -327,6 +344,7 @@ class _Yard:
             self._ask_for_round(done_ns)
 
     def _nominator(self, now_ns: int) -> Nominator:
+        self.queues.losses = Losses(self.running, self.queues.admitted, now_ns)
         return Nominator(self.queues, self.manner.rules, now=self._stamp, now_ns=now_ns)
 
     def _stamp(self, head: Head) -> ScanStamp:
@@ -353,6 +371,8 @@ class _Yard:
         self.queues.admit(
             Admitted(workload=verdict.workload, admission=verdict.admission, reserved_ns=now_ns)
         )
+        key = verdict.workload.key
+        self.running[key] = Running(key=key, pods=(), started_ns=now_ns)
         job.turn += 1
         job.reserved_ns = now_ns
         job.told = ("", "")

@@ -27,11 +27,12 @@ from gpuyard.model.deltas import NodeObserved, PodGone
 from gpuyard.model.nodes import Node
 from gpuyard.model.plan import Start
 from gpuyard.model.reasons import Reporter, Silent
-from gpuyard.model.rounds import RoundPolicy, Standing
+from gpuyard.model.rounds import LeastAttained, Standing
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, Assignment, Workload
 from gpuyard.scheduling import rounds
 from gpuyard.scheduling.ordering import attained_service
 from gpuyard.scheduling.placement import Placer
+from gpuyard.scheduling.policy import Policy
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.twin.progress import NOTHING_DONE, Done, Runtime, Spread
 
@@ -112,10 +113,10 @@ class _Yard:
     """One run in progress: the snapshot, who is there, and the rounds that lie ahead."""
 
     def __init__(
-        self, placer: Placer, policy: RoundPolicy, world: RoundWorld, reporter: Reporter
+        self, placer: Placer, order: LeastAttained, world: RoundWorld, reporter: Reporter
     ) -> None:
         self.placer = placer
-        self.policy = policy
+        self.order = order
         self.world = world
         self.reporter = reporter
         self.active: dict[str, _Job] = {}  # by key, in the order of arrival
@@ -149,7 +150,7 @@ class _Yard:
             for job in self.active.values()
         ]
         plan = rounds.decide(self.placer, contenders, self.reporter)
-        for key in plan.evictions:
+        for key in (each.victim for each in plan.evicts):
             job = self.active[key]
             worked_ns = max(0, now_ns - job.since_ns - self.world.restart_ns)
             job.done = job.arrival.runtime.after(job.done, spread(job.bound), worked_ns)
@@ -159,7 +160,7 @@ class _Yard:
 
     def _settle(self, job: _Job, now_ns: int) -> None:
         """Put a running job into the queue of what it has attained."""
-        order, attained = self.policy.order, job.attained(now_ns)
+        order, attained = self.order, job.attained(now_ns)
         before = job.standing
         job.standing = attained_service.standing(order, before, attained, now_ns)
         if job.standing is not before:
@@ -168,7 +169,7 @@ class _Yard:
     def _watch(self, job: _Job, now_ns: int) -> None:
         """Look ahead to when a running job attains its next threshold."""
         held_ns = attained_service.moves_down_after_ns(
-            self.policy.order, job.standing, job.attained(now_ns), job.device_milli
+            self.order, job.standing, job.attained(now_ns), job.device_milli
         )
         if held_ns is not None:
             self.look_ahead(now_ns + held_ns)
@@ -195,19 +196,28 @@ class _Yard:
 def run(
     nodes: Iterable[Node],
     arrivals: Iterable[Arrival],
-    policy: RoundPolicy,
+    policy: Policy,
     world: RoundWorld = DEFAULT_WORLD,
     *,
     seed: int = 0,
     every_round: bool = False,
     reporter: Reporter | None = None,
 ) -> RoundsRun:
-    """Let `arrivals` live on `nodes` until all have ended or none of those left ever will."""
+    """Let `arrivals` live on `nodes` until all have ended or none of those left ever will.
+
+    Raises
+    ------
+    ValueError
+        for a policy that does not decide by attained service.
+
+    """
+    if not isinstance(policy.queueing, LeastAttained):
+        raise ValueError("rounds need least attained service")  # noqa: TRY004  its value is wrong
     snapshot = Snapshot()
     for node in nodes:
         snapshot.apply(NodeObserved(node))
     placer = Placer(snapshot, policy.placement, np.random.default_rng(seed))
-    yard = _Yard(placer, policy, world, reporter or Silent())
+    yard = _Yard(placer, policy.queueing, world, reporter or Silent())
     jobs = [_Job(arrival) for arrival in arrivals]
     jobs.sort(key=lambda job: job.arrival.workload.created_ns)
     for job in jobs:

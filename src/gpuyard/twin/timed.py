@@ -33,16 +33,16 @@ from enum import IntEnum
 import msgspec
 import numpy as np
 
-from gpuyard.model.commitments import CommitmentRules, Ended, MemberReady
+from gpuyard.model.commitments import Ended, MemberReady
 from gpuyard.model.deltas import Delta, MixEntry, MixObserved, NodeObserved, PodGone
 from gpuyard.model.nodes import Node, Pool
 from gpuyard.model.plan import Plan, Start
-from gpuyard.model.policy import Policy
 from gpuyard.model.reasons import Reporter, Silent
 from gpuyard.model.workloads import Assignment, Request, TimedWorkload
 from gpuyard.scheduling import cycle
 from gpuyard.scheduling.parking import Parking
 from gpuyard.scheduling.placement import Counted, Placer
+from gpuyard.scheduling.policy import Policy
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.twin.api_server import PodLeft
 from gpuyard.twin.measures import Jobs, Meter, Timeline
@@ -52,7 +52,6 @@ from gpuyard.twin.world import World as World  # noqa: PLC0414  part of a `Setti
 
 SECOND_NS = 10**9
 INSTANTS_MAX = 50_000_000  # a trace that needs more is not finite
-DEFAULT_RULES = CommitmentRules()
 STILL_NS = 24 * 3600 * SECOND_NS  # some ninety tries: whoever found no place in them never will
 
 
@@ -388,17 +387,15 @@ def run(
     *,
     seed: int = 0,
     reporter: Reporter | None = None,
-    rules: CommitmentRules = DEFAULT_RULES,
     recorder: Recorder | None = None,
 ) -> TimedRun:
-    """Let the arrivals of `setting` live on its nodes, placed by `policy`.
+    """Let the arrivals of `setting` live on its nodes, placed by `policy`, without queues.
 
-    `rules` are the time limits of starts that are on their way. `recorder` is told every fact and
-    every plan.
+    `recorder` is told every fact and every plan.
     """
-    placer = Placer(Snapshot(), policy, np.random.default_rng(seed), setting.pools)
+    placer = Placer(Snapshot(), policy.placement, np.random.default_rng(seed), setting.pools)
     meter = Meter(placer.snapshot, [one.workload for one in setting.arrivals], setting.probe)
-    yard = _Yard(placer, Starts(setting.world, rules), meter, reporter or Silent())
+    yard = _Yard(placer, Starts(setting.world, policy.commitments), meter, reporter or Silent())
     yard.recorder = recorder
     for node in setting.nodes:
         yard.tell(NodeObserved(node))

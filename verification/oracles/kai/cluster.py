@@ -22,7 +22,7 @@ from gpuyard.model.constraints import (
 )
 from gpuyard.model.deltas import NodeObserved
 from gpuyard.model.nodes import Device, Node
-from gpuyard.model.policy import DEVICES, Policy, WeightedScore
+from gpuyard.model.policy import DEVICES, PlacementPolicy, WeightedScore
 from gpuyard.model.queues import WEIGHT_ONE_NANO
 from gpuyard.model.resources import CPU, MEMORY, PODS, Resources
 from gpuyard.model.topology import Topology
@@ -41,7 +41,7 @@ from gpuyard.scheduling.passes.jobs import (
     PodState,
 )
 from gpuyard.scheduling.placement import Placer
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.scheduling.snapshot import Snapshot
 from verification.oracles.rows import Json, OutOfScopeError, Outside
 
@@ -120,7 +120,7 @@ def _node(name: str, given: Json, rank: int, *, is_legacy: bool) -> Node:
     )
 
 
-def placer(nodes: Iterable[Node], policy: Policy) -> Placer:
+def placer(nodes: Iterable[Node], policy: PlacementPolicy) -> Placer:
     """Return a placer over a fresh snapshot of `nodes`."""
     snapshot = Snapshot()
     for node in nodes:
@@ -128,18 +128,18 @@ def placer(nodes: Iterable[Node], policy: Policy) -> Placer:
     return Placer(snapshot, policy, np.random.default_rng(0))
 
 
-def policy_of(case: Mapping[str, Json]) -> Policy:
+def policy_of(case: Mapping[str, Json]) -> PlacementPolicy:
     """Return the preset, or what a row's own list of plugins makes of it."""
     conf = case.get("SchedulerConf")
     if conf is None:
-        return PRESETS["kai"]
+        return PLACEMENTS["kai"]
     plugins = {each["Name"]: each for tier in conf["Tiers"] for each in tier["Plugins"]}
     scores = []
     if "nodeplacement" in plugins:
         arguments = plugins["nodeplacement"].get("Arguments") or {}
         spreads = "spread" in arguments.values()
         scores.append(WeightedScore(name="spread" if spreads else "bin-pack"))
-    return Policy(
+    return PlacementPolicy(
         scores=tuple(scores), devices="distributed" if "gpuspread" in plugins else "best-fit"
     )
 

@@ -26,7 +26,7 @@ from gpuyard.scheduling.preemption.nodes import (
 from gpuyard.scheduling.preemption.nodes.importance import Unit
 from gpuyard.scheduling.preemption.nodes.per_node import Candidate
 from gpuyard.scheduling.preemption.nodes.pod_groups import Eviction
-from gpuyard.scheduling.presets import PRESETS
+from gpuyard.scheduling.presets import PLACEMENTS
 from gpuyard.scheduling.snapshot import Snapshot
 from verification.oracles.kube_scheduler.cluster import cluster
 from verification.oracles.kube_scheduler.kinds import SUCCESS, Status
@@ -303,7 +303,7 @@ def by_first_pod(units: Json) -> Json:
 def placer_of(nodes: Iterable[Json], pods: Iterable[Json]) -> Placer:
     """Return a placer by kube-scheduler's policy over these objects."""
     snapshot = cluster_by_name(nodes, pods)
-    return Placer(snapshot, PRESETS["kube"], np.random.default_rng(0))
+    return Placer(snapshot, PLACEMENTS["kube"], np.random.default_rng(0))
 
 
 def cluster_by_name(nodes: Iterable[Json], pods: Iterable[Json]) -> Snapshot:

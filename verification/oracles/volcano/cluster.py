@@ -22,7 +22,7 @@ import numpy as np
 from gpuyard.dialects import core
 from gpuyard.model.constraints import NodeSelectorTerm, PreferredNodes, Requirement
 from gpuyard.model.deltas import NodeObserved
-from gpuyard.model.policy import DEVICES, Policy, WeightedScore
+from gpuyard.model.policy import DEVICES, PlacementPolicy, WeightedScore
 from gpuyard.model.queues import WEIGHT_ONE_NANO
 from gpuyard.model.resources import CPU, MEMORY
 from gpuyard.model.topology import Topology
@@ -80,12 +80,12 @@ def _placer(case: Mapping[str, Json]) -> Placer:
     return Placer(snapshot, _policy_of(case), np.random.default_rng(0))
 
 
-def _policy_of(case: Mapping[str, Json]) -> Policy:
+def _policy_of(case: Mapping[str, Json]) -> PlacementPolicy:
     scores = [WeightedScore(name=name, weight=weight) for name, weight in case["Scores"]]
     if case.get("ShardingMode") == "soft":
         scores = [each for each in scores if each.name != "node-affinity"]
         scores.append(WeightedScore(name="node-affinity", weight=SHARD_WEIGHT))
-    return Policy(scores=tuple(scores))
+    return PlacementPolicy(scores=tuple(scores))
 
 
 def _topologies_of(case: Mapping[str, Json]) -> dict[str, Topology]:

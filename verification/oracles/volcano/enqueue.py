@@ -56,7 +56,7 @@ def one_cycle(row: Row) -> Answers:
     )
     plan = queue_cycle.run(waiting, nominator, POLICY, NOW_NS)
     phases = {group.key: _phase(row.case, queues, group) for group in groups}
-    binds = {each.pod: each.node for admit in plan.starts for each in admit.start.assignments}
+    binds = {each.pod: each.node for start in plan.starts for each in start.assignments}
     evicted = sorted(each.victim for each in plan.evicts)
     return {
         "ExpectStatus": phases,

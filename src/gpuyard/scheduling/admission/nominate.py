@@ -202,8 +202,11 @@ class Nominator:
 
     def _may_preempt(self, workload: Workload) -> bool:
         """Tell whether `workload` may evict anybody by now, be it only who loses little."""
-        is_early = self._waited_too_short_ns(workload) is not None
-        return self.may_evict and (not is_early or self.rules.preempt_when_waited_pct > 0)
+        waited_ns = self._waited_too_short_ns(workload)
+        is_patient = self.rules.preempt_when_waited_pct > 0
+        return self.may_evict and (
+            waited_ns is None or (is_patient and waited_ns >= self.rules.preempt_not_before_ns)
+        )
 
     def _has_waited_for(self, workload: Workload, victims: Iterable[Target]) -> bool:
         """Tell whether `workload` has waited long enough for what `victims` lose."""
@@ -219,7 +222,7 @@ class Nominator:
 
     def _waited_too_short_ns(self, workload: Workload) -> int | None:
         """Return how long a workload has waited that may not evict everybody yet, else `None`."""
-        if self.now_ns is None:
+        if self.now_ns is None or workload.kind in self.rules.preempt_at_once:
             return None
         waited_ns = self.now_ns - queued_ns(workload, self.rules.turns)
         return waited_ns if waited_ns < self.rules.preempt_after_ns else None

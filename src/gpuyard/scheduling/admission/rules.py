@@ -3,6 +3,7 @@
 import msgspec
 
 from gpuyard.model.topology import TopologyRules
+from gpuyard.model.workloads import WorkloadClass
 from gpuyard.scheduling.flavors.rules import FlavorRules
 from gpuyard.scheduling.ordering.between import BetweenRules
 from gpuyard.scheduling.ordering.turns import TurnRules
@@ -25,6 +26,10 @@ class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
     `preempt_when_waited_pct`: ours. Before that it may evict who loses little: together, over all
     their devices, at most so many percent of the device time that it has waited for. So victims
     go soon after they saved their work. 0: nobody loses little enough.
+    `preempt_not_before_ns`: ours. But not before it has waited so long, for to go and to come back
+    costs something even where nothing is lost.
+    `preempt_at_once`: ours. Classes of workload to which none of that applies: people wait for
+    them.
     """
 
     turns: TurnRules = TurnRules()
@@ -38,3 +43,5 @@ class AdmissionRules(msgspec.Struct, frozen=True, kw_only=True):
     starts_as_it_preempted: bool = False
     preempt_after_ns: int = 0
     preempt_when_waited_pct: int = 0
+    preempt_not_before_ns: int = 0
+    preempt_at_once: tuple[WorkloadClass, ...] = ()

@@ -20,7 +20,7 @@ ALL_PASSES: tuple[PassName, ...] = (
 )
 
 
-class PassKnobs(msgspec.Struct, frozen=True, kw_only=True):
+class PassKnobs(msgspec.Struct, frozen=True, kw_only=True, tag="passes"):
     """How the passes run.
 
     `passes`: which, in this order.

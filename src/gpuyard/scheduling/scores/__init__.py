@@ -1,4 +1,4 @@
-"""Every score by its name in a `Policy`; one module explains one score.
+"""Every score by its name in a `PlacementPolicy`; one module explains one score.
 
 A score is a row of `SCORES`: what it reads (and so how long its answers stay good), whom it
 concerns, its raw value for many nodes at once, and its normalisation over the feasible ones.

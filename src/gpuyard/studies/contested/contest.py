@@ -19,11 +19,10 @@ import msgspec
 import numpy as np
 
 from gpuyard.model.nodes import Node
-from gpuyard.model.policy import Policy
 from gpuyard.model.resources import CPU, MEMORY, Resources
 from gpuyard.model.workloads import DeviceRequest, Request, TimedWorkload
-from gpuyard.scheduling.presets import PRESETS, QUEUE_PRESETS
-from gpuyard.scheduling.queue_policy import QueuePolicy
+from gpuyard.scheduling.policy import Policy
+from gpuyard.scheduling.presets import PRESETS
 from gpuyard.studies.contested.teams import HOSTS, cohorts, doors, flavors_of, teams_queues
 from gpuyard.studies.contested.whole_gpus import gpu_hours, in_whole_gpus
 from gpuyard.studies.notebook import mix_of
@@ -63,16 +62,7 @@ PROBE = Request(
 )
 
 
-class Contender(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy for queues and one for nodes, under the name that people know them by."""
-
-    name: str
-    queues: QueuePolicy
-    placement: Policy
-
-
-KUEUE = Contender(name="kueue", queues=QUEUE_PRESETS["kueue"], placement=PRESETS["best-fit"])
-GPUYARD = Contender(name="gpuyard", queues=QUEUE_PRESETS["gpuyard"], placement=PRESETS["gpuyard"])
+CONTENDERS: dict[str, Policy] = {name: PRESETS[name] for name in ("kueue", "gpuyard")}
 
 
 class Contest(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,7 @@
 """The weeks of a demo side by side: means, ranges over the seeds, who gains, who loses.
 
+Beside them lie what teams made of a shared fleet, one entry a contender, and the story.
+
 Every figure is a mean over the seeds with the smallest and largest beside it: with a handful of
 seeds a range says more than a standard error. Contenders meet the same weeks, so a difference is
 taken week by week before it is averaged.
@@ -9,6 +11,8 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from gpuyard.studies.demo.story import Story
+from gpuyard.studies.demo.teams import TeamDays
 from gpuyard.studies.demo.weeks import Contender, Scenario, Wait, Week
 
 NO_GAIN_PCT = 1.0  # of the useful GPU-hours: below it nothing was gained
@@ -36,6 +40,8 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
     scenario: Scenario
     weeks: tuple[Week, ...]
+    teams: tuple[TeamDays, ...] = ()
+    story: Story | None = None
 
     @property
     def ours(self) -> Contender:

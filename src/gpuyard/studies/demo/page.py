@@ -1,7 +1,8 @@
-"""The demo's report: five sentences, plots, the rows behind them, and what is not modelled."""
+"""The demo's report: sentences, plots, the rows behind them, and what is not modelled."""
 
 from collections.abc import Sequence
 
+from gpuyard.studies.demo import sharing
 from gpuyard.studies.demo.findings import (
     NO_GAIN_PCT,
     Findings,
@@ -29,7 +30,8 @@ from gpuyard.twin.page.content import Figure, Heading, Page, Sentence, Source
 NOT_MODELLED = tuple(
     " ".join(paragraph.split())
     for paragraph in """
-    Queues, quota, fair share, preemption and scaling: placement and gangs only, for everybody.
+    Queues, quota and preemption in the weeks of placement: these are placement and gangs only, for
+    everybody. The days of teams have them, and no share of a GPU. Scaling is in neither.
 
     Speed by place: a workload runs as long wherever it lands, whatever the network between its
     nodes; CPU, memory and GPU shares are granted as asked.
@@ -74,6 +76,7 @@ def page(findings: Findings, *, command: str, version: str) -> Page:
             *over_time(findings),
             *waits(findings),
             *(sweep(findings) if lowest < highest else ()),  # a line needs two points
+            *sharing.blocks(findings.teams, findings.story),
             Heading("rows", "Rows behind the numbers"),
             useful_rows(findings),
             wait_rows(findings),
@@ -93,7 +96,7 @@ def page(findings: Findings, *, command: str, version: str) -> Page:
 
 
 def sentences(findings: Findings) -> tuple[Sentence, ...]:
-    """Return the five sentences that a manager reads, which the terminal prints as well."""
+    """Return the sentences that a manager reads, which the terminal prints as well."""
     default = findings.peers[0]
     return (
         _worth(findings, default),
@@ -101,6 +104,7 @@ def sentences(findings: Findings) -> tuple[Sentence, ...]:
         _gang(findings, default),
         _worse(findings),
         _no_gain(findings),
+        *sharing.sentences(findings.teams, findings.story),
     )
 
 

@@ -7,20 +7,20 @@ comes back, and `Findings` puts them side by side. The contenders:
 * kube-scheduler's default profile, as installed: spreads by CPU and memory, members of a gang one
   by one; incomplete gangs give up and come back as torchrun and the Job controller do;
 * its bin-packing profile with all-or-nothing gangs: what a team that cares sets up today;
-* gpuyard's placement. Queues, quota, preemption and scaling are not in it yet.
+* gpuyard's placement. Queues and preemption are in the days of teams (`teams`), not in it.
 
 With the first two a stock device plugin chooses the device, with ours the scheduler does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import numpy as np
 
 from gpuyard.model.nodes import Chooser
-from gpuyard.model.policy import Policy
 from gpuyard.model.resources import CPU, MEMORY, Resources
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, DeviceRequest, Request
+from gpuyard.scheduling.policy import Policy
 from gpuyard.scheduling.presets import preset
 from gpuyard.studies.cores import over_cores
 from gpuyard.studies.notebook import mix_of
@@ -28,6 +28,9 @@ from gpuyard.traces.fleet import DEMO_FLEET_LINE, DEMO_SHARED_POOLS, parse_fleet
 from gpuyard.traces.generate import generate
 from gpuyard.twin.page.content import Role
 from gpuyard.twin.timed import Setting, TimedRun, run
+
+Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 HOUR_NS = 3600 * 10**9
 DAY_NS = 24 * HOUR_NS
@@ -193,19 +196,19 @@ def _week(task: Task, done: TimedRun) -> Week:
     by_pool = done.jobs.useful_gpu_hours(done.until_ns)
     held = line.allocated_milli - line.useful_milli
     hourly = _Hourly(done)
-    kinds = np.array(done.jobs.kind)
+    waited_s, never = done.jobs.waited_ns / 10**9, done.jobs.started_ns < 0
     return Week(
         contender=task.contender.name,
         load=task.load,
         seed=task.seed,
         gpus=done.devices,
-        workloads=len(kinds),
+        workloads=len(done.jobs.kind),
         useful_gpu_h=sum(by_pool.values()),
         held_gpu_h=line.mean(held) / WHOLE_DEVICE_MILLI * done.until_ns / HOUR_NS,
         given_up=int(done.jobs.attempts.sum()),
         usd=sum(hours * USD_PER_GPU_HOUR.get(pool, 0.0) for pool, hours in by_pool.items()),
-        waits={str(kind): _wait(done, kinds == kind) for kind in sorted(set(done.jobs.kind))},
-        wait=_wait(done, np.ones(len(kinds), dtype=np.bool_)),
+        waits=waits_by_kind(done.jobs.kind, waited_s, never),
+        wait=wait_of(waited_s, never),
         allocated=hourly.mean(line.allocated_milli / WHOLE_DEVICE_MILLI),
         useful=hourly.mean(line.useful_milli / WHOLE_DEVICE_MILLI),
         held=hourly.mean(held / WHOLE_DEVICE_MILLI),
@@ -215,8 +218,8 @@ def _week(task: Task, done: TimedRun) -> Week:
     )
 
 
-def _wait(done: TimedRun, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Wait:
-    waited_s = done.jobs.waited_ns[rows] / 10**9
+def wait_of(waited_s: Floats, never: Flags) -> Wait:
+    """Return the waits of some workloads, and how many of them `never` started."""
     if not len(waited_s):
         return Wait(workloads=0, mean_s=0.0, p50_s=0.0, p95_s=0.0, never_started=0)
     p50_s, p95_s = np.percentile(waited_s, (50, 95))
@@ -225,8 +228,17 @@ def _wait(done: TimedRun, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> W
         mean_s=float(waited_s.mean()),
         p50_s=float(p50_s),
         p95_s=float(p95_s),
-        never_started=int((done.jobs.started_ns[rows] < 0).sum()),
+        never_started=int(never.sum()),
     )
+
+
+def waits_by_kind(kinds: Iterable[str], waited_s: Floats, never: Flags) -> dict[str, Wait]:
+    """Return the waits by class of workload, sorted by name."""
+    listed = np.array(list(kinds))
+    return {
+        kind: wait_of(waited_s[listed == kind], never[listed == kind])
+        for kind in sorted(set(listed.tolist()))
+    }
 
 
 class _Hourly:

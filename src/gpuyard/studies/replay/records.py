@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from gpuyard.model.policy import Policy
+from gpuyard.scheduling.policy import Policy
 from gpuyard.traces.rows import GZIP_MAGIC
 from gpuyard.traces.trace import FilePath, TraceError
 from gpuyard.traces.whole import GZIP_SUFFIX, opened_whole

@@ -14,8 +14,9 @@ import numpy as np
 
 from gpuyard.model.deltas import MixEntry
 from gpuyard.model.nodes import Node
-from gpuyard.model.policy import Policy, TieBreak
+from gpuyard.model.policy import TieBreak
 from gpuyard.model.workloads import WHOLE_DEVICE_MILLI, TimedWorkload
+from gpuyard.scheduling.policy import Policy
 from gpuyard.scheduling.presets import preset
 from gpuyard.studies.notebook import mix_of
 from gpuyard.studies.replay.records import keeping
@@ -98,7 +99,13 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 def named_policy(name: str, tie_break: TieBreak | None) -> Policy:
     """Return the preset `name`, with its ties broken as asked."""
     policy = preset(name)
-    return policy if tie_break is None else msgspec.structs.replace(policy, tie_break=tie_break)
+    return policy if tie_break is None else with_ties(policy, tie_break)
+
+
+def with_ties(policy: Policy, tie_break: TieBreak) -> Policy:
+    """Return the same policy with its ties broken as asked."""
+    placement = msgspec.structs.replace(policy.placement, tie_break=tie_break)
+    return msgspec.structs.replace(policy, placement=placement)
 
 
 def load_inputs(
@@ -185,7 +192,7 @@ def _fill(task: Task, recorder: Recorder | None) -> Replay:
         inputs.nodes,
         (timed.workload for timed in inputs.arrivals),
         inputs.mix,
-        task.policy,
+        task.policy.placement,
         seed=task.seed,
         recorder=recorder,
     )
@@ -193,7 +200,7 @@ def _fill(task: Task, recorder: Recorder | None) -> Replay:
     return Replay(
         policy=task.name,
         protocol="fill",
-        tie_break=task.policy.tie_break,
+        tie_break=task.policy.placement.tie_break,
         seed=task.seed,
         nodes=done.nodes,
         gpus=done.devices,
@@ -214,7 +221,7 @@ def _timed(task: Task, recorder: Recorder | None) -> Replay:
     return Replay(
         policy=task.name,
         protocol="timed",
-        tie_break=task.policy.tie_break,
+        tie_break=task.policy.placement.tie_break,
         seed=task.seed,
         nodes=done.nodes,
         gpus=done.devices,
