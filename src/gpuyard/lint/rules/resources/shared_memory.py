@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from gpuyard.dialects import plain
 from gpuyard.dialects.workloads import ContainerView, PodView
-from gpuyard.lint.rule import Append, Edit, Hit, Rule
+from gpuyard.lint.rule import Append, CelRule, Edit, Hit, Rule
 from gpuyard.lint.world import World
 from gpuyard.model.quantity import format_quantity, parse_quantity
 
@@ -85,6 +85,14 @@ RULES = (
         scope="pod",
         check=check,
         has_fix=True,
+        cel=CelRule(
+            "variables.spec.?hostIPC.orValue(false) || variables.spec.containers.all(c, "
+            "!c.?resources.?limits.orValue({}).exists(name, "
+            "(name in ['nvidia.com/gpu', 'amd.com/gpu'] || name.startsWith('nvidia.com/mig-')) && "
+            "!name.endsWith('.shared') && !(string(c.resources.limits[name]) in ['0', '1'])) || "
+            "c.?volumeMounts.orValue([]).exists(m, m.mountPath in ['/dev/shm', '/dev/shm/']))",
+            except_kinds=tuple(f"ray.io/{kind}" for kind in sorted(MOUNTS_ITS_OWN)),
+        ),
         failing="""\
 apiVersion: batch/v1
 kind: Job
