@@ -191,15 +191,16 @@ def _serve(address: str, cert: Path | None, key: Path | None, settings: "Setting
     from gpuyard.web.admission.server import State, listen, serve
 
     log = Log()
-    if cert is None or key is None:
-        own = Own((*manifests.hosts(manifests.NAMESPACE), *LOCAL_HOSTS))
-        shown = Shown(own, log)
-        click.echo(own.authority_pem.decode("ascii"), nl=False)
-        sys.stdout.flush()
-    else:
-        shown = Shown(Files(cert, key), log)
-    catalogue.rules(for_cluster=False)  # before the first review
-    state = State(shown)
-    webhook = Webhook(settings, Measures(lambda: shown.ends_s), log, state.not_ready)
     with listen(address) as at:
+        if cert is None or key is None:
+            named = [host] if (host := address.rpartition(":")[0].strip("[]")) else []
+            own = Own((*manifests.hosts(manifests.NAMESPACE), *LOCAL_HOSTS, *named))
+            shown = Shown(own, log)
+            click.echo(own.authority_pem.decode("ascii"), nl=False)
+            sys.stdout.flush()
+        else:
+            shown = Shown(Files(cert, key), log)
+        catalogue.rules(for_cluster=False)  # before the first review
+        state = State(shown)
+        webhook = Webhook(settings, Measures(lambda: shown.ends_s), log, state.not_ready)
         serve(webhook, at, shown, state, log)

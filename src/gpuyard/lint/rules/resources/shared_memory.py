@@ -85,12 +85,16 @@ RULES = (
         scope="pod",
         check=check,
         has_fix=True,
-        cel=CelRule(
+        cel=CelRule(  # quieter than the rule: what may only wait or look at GPUs is left alone
             "variables.spec.?hostIPC.orValue(false) || variables.spec.containers.all(c, "
-            "!c.?resources.?limits.orValue({}).exists(name, "
-            "(name in ['nvidia.com/gpu', 'amd.com/gpu'] || name.startsWith('nvidia.com/mig-')) && "
-            "!name.endsWith('.shared') && !(string(c.resources.limits[name]) in ['0', '1'])) || "
-            "c.?volumeMounts.orValue([]).exists(m, m.mountPath in ['/dev/shm', '/dev/shm/']))",
+            "!['nvidia.com/gpu', 'amd.com/gpu'].exists(name, "
+            "name in c.?resources.?limits.orValue({}) && "
+            "!(string(c.resources.limits[name]) in ['0', '1'])) || "
+            "c.?resources.?limits.orValue({}).exists(name, name.matches('gpu-?(mem|cores)')) || "
+            "c.?volumeMounts.orValue([]).exists(m, m.mountPath in ['/dev/shm', '/dev/shm/']) || "
+            "c.image.contains('nvbandwidth') || "
+            "(c.?command.orValue([]) + c.?args.orValue([])).exists(word, "
+            "word.matches('nvidia-smi|rocm-smi|sleep|sshd|/dev/null')))",
             except_kinds=tuple(f"ray.io/{kind}" for kind in sorted(MOUNTS_ITS_OWN)),
         ),
         failing="""\
