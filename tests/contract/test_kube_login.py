@@ -6,7 +6,6 @@ import json
 import stat
 import sys
 import time
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -27,6 +26,7 @@ from tests.cluster_world import (
     unused_name,
     using,
 )
+from tests.processes import is_running, wait_until
 
 REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 HOUR = dt.timedelta(hours=1)
@@ -330,14 +330,7 @@ child.wait()
     began = time.monotonic()
     run(work)
     assert time.monotonic() - began < 20
-    assert not is_running(int(child.read_text()))
-
-
-def is_running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    wait_until(lambda: not is_running(int(child.read_text())))
 
 
 # --- Whom we believe ----------------------------------------------------------------------------

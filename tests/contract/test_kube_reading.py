@@ -205,6 +205,19 @@ def test_what_is_readable_is_read_and_the_rest_is_named(cluster):
     run(work)
 
 
+def test_metadata_alone_goes_by_the_kinds_own_name(cluster):
+    async def work():
+        async with administered(cluster) as (client, namespace):
+            await make_config_maps(client, namespace, 1)
+            served = await discover(client)
+            which = Which(namespace=namespace, metadata_only=True)
+            found = await gather(client, served, [("", "ConfigMap")], dict, which=which)
+            (one,) = found.of("", "ConfigMap")
+            assert (one["apiVersion"], one["kind"], "data" in one) == ("v1", "ConfigMap", False)
+
+    run(work)
+
+
 # --- Acting as somebody -------------------------------------------------------------------------
 
 

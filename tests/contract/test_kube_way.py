@@ -1,11 +1,15 @@
 """The way to the server: through proxies, past nobody, never in clear."""
 
 import asyncio
+import contextlib
+import datetime as dt
 import socket
+import ssl
 
 import msgspec
 import pytest
 
+from gpuyard.kube.access import Login
 from gpuyard.kube.connect import connected
 from gpuyard.kube.errors import KubeconfigError, UnreachableError
 from gpuyard.kube.http_transport import Patience
@@ -14,6 +18,8 @@ from gpuyard.kube.kubeconfig.find import find
 from gpuyard.kube.secret import Secret
 from tests.cluster_world import NAMESPACES, run, send
 from tests.tcp_proxies import Faults, relay, tunnel
+
+HOUR = dt.timedelta(hours=1)
 
 
 def access_to(cluster, **changes):
@@ -140,6 +146,93 @@ def test_somebody_who_does_not_speak_tls(cluster):
             assert caught.value.fault == "tls"
 
     run(work)
+
+
+@contextlib.asynccontextmanager
+async def impostor(tmp_path, pair, **settings):
+    """Give the address of a TLS server that is not the API server, and ends each connection.
+
+    It blocks, in a thread: asyncio's own TLS closes a failed handshake without saying why.
+    """
+    file = tmp_path / "impostor.pem"
+    file.write_bytes(pair.certificate_pem + pair.key_pem.reveal().encode())
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+    for name, value in settings.items():
+        setattr(context, name, value)
+
+    def shake_hands(connection):
+        connection.settimeout(10)
+        with context.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False
+        ) as wrapped:
+            with contextlib.suppress(ssl.SSLError):
+                wrapped.do_handshake()
+            with contextlib.suppress(OSError):
+                while socket.socket.recv(wrapped, 4096):  # closing too early would cost our words
+                    pass
+
+    def serve(listener):
+        while True:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                if connection.recv(1, socket.MSG_PEEK) == b"":
+                    return
+                shake_hands(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(asyncio.to_thread(serve, listener))
+        try:
+            yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            socket.create_connection(listener.getsockname()).close()  # tells it to end
+            await serving
+
+
+@pytest.mark.parametrize(
+    ("hosts", "valid_for", "said"),
+    [
+        pytest.param(["127.0.0.1"], -HOUR, "has expired; its owner must renew it", id="expired"),
+        pytest.param(["10.0.0.1"], HOUR, "(IP address mismatch", id="another address"),
+    ],
+)
+def test_a_server_whose_certificate_is_wrong(cluster, tmp_path, hosts, valid_for, said):
+    async def work():
+        pair = cluster.authority.server(hosts, valid_for)
+        async with (
+            impostor(tmp_path, pair) as server,
+            connected(access_to(cluster, server=server), environ={}) as connection,
+        ):
+            with pytest.raises(UnreachableError) as caught:
+                await names(connection)
+            assert said in str(caught.value)
+            assert caught.value.fault == "tls"
+
+    run(work)
+
+
+def test_a_server_that_insists_on_a_client_certificate(cluster, tmp_path):
+    async def work():
+        pair = cluster.authority.server(["127.0.0.1"])
+        token = Login(user="anna", token=Secret("geheim"))
+        async with (
+            impostor(tmp_path, pair, verify_mode=ssl.CERT_REQUIRED) as server,
+            connected(access_to(cluster, server=server, login=token), environ={}) as connection,
+        ):
+            with pytest.raises(UnreachableError, match="wants a client certificate") as caught:
+                await names(connection)
+            assert caught.value.fault == "tls"
+
+    run(work)
+
+
+def test_a_proxy_that_speaks_socks_says_what_is_missing(cluster):
+    async def work():
+        async with connected(access_to(cluster, proxy=Secret("socks5://proxy:1")), environ={}):
+            pass
+
+    with pytest.raises(KubeconfigError, match=r"pip install 'httpx2\[socks\]'"):
+        run(work)
 
 
 def test_a_server_that_says_nothing_at_all(cluster):

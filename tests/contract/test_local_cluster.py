@@ -1,14 +1,12 @@
 """Clusters on this machine: they start, live side by side, and leave nothing, however they end."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from gpuyard.local.kept import sweep
 from gpuyard.local.ports import free_ports
 from gpuyard.local.site import open_site
 from tests.cluster_world import administered, run, send, using
+from tests.processes import processes_with, wait_until
 
 OWNER = """
 import sys, time
@@ -28,7 +27,6 @@ cluster = start()
 print(cluster.site.folder, flush=True)
 time.sleep(600)
 """
-SECONDS_MAX = 60
 
 
 @pytest.fixture
@@ -37,24 +35,6 @@ def own_temp(tmp_path, monkeypatch, cluster):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     return tmp_path
-
-
-def processes_with(text):
-    """Return ids and command lines of running processes that mention `text`."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if text in command:
-                found[int(folder.name)] = command
-    return found
-
-
-def wait_until(condition):
-    until = time.monotonic() + SECONDS_MAX
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def test_a_cluster_that_is_stopped_leaves_nothing(own_temp):

@@ -109,6 +109,11 @@ def test_value(text, expected):
         ),
         pytest.param("kind: List\nitems: []\n", [], id="an empty List"),
         pytest.param(
+            "kind: List\nitems:\n- [{kind: A, apiVersion: v1}]\n",
+            [{"kind": "A", "apiVersion": "v1"}],
+            id="an array in a List",
+        ),
+        pytest.param(
             "kind: AllowList\nitems: 3\n", [{"kind": "AllowList", "items": 3}], id="no List"
         ),
         pytest.param(
@@ -120,6 +125,13 @@ def test_value(text, expected):
 )
 def test_documents(text, expected):
     assert values(text) == expected
+
+
+def test_lists_in_lists_end_somewhere():
+    text = "{kind: List, items: [" * 20 + "{a: 1}" + "]}" * 20
+    (document,) = read(text, "f").documents
+    assert document.kind == "List"
+    assert document.position(("items", 0)).column == 21 * 10 + 1
 
 
 def test_aliases_share_one_value_with_their_anchor():
@@ -289,6 +301,17 @@ def test_documents_are_counted_to_a_limit():
         assert problem.message == "more than 5 documents; the rest is not read"
         assert problem.position.line in {6, 7, 9, 10, 11}
     assert read("a: 1\n---\n" * 4 + "a: 1", "f", limits=Limits(documents_max=5)).problems == []
+
+
+def test_values_are_counted_to_a_limit():
+    limits = Limits(yaml_values_max=10)
+    for text in ("a: [" + "1, " * 20 + "]", "a: [" + "{}, " * 20 + "]", "a: 1\n" * 20):
+        assert read(text, "f", limits=limits).documents == []
+        assert read(text, "f", limits=limits).problems[-1].code == "too-large"
+    found = read("---\na: [1, 2, 3]\n" * 5, "f", limits=limits)
+    assert len(found.documents) == 2
+    assert [(p.code, p.position.line) for p in found.problems] == [("too-many", 5)]
+    assert found.problems[0].message == "more than 10 values; the rest is not read"
 
 
 def test_without_libyaml_the_same_comes_out(monkeypatch):

@@ -70,6 +70,9 @@ def tls(reason, kind=ssl.SSLError):
         pytest.param(httpx2.PoolTimeout("x"), "silent", "says nothing any more", id="all busy"),
         pytest.param(httpx2.ReadError("x"), "cut", "broke off in the middle", id="cut"),
         pytest.param(httpx2.RemoteProtocolError("x"), "cut", "broke off", id="half an answer"),
+        pytest.param(httpx2.DecodingError("x"), "cut", "broke off", id="half a gzip"),
+        pytest.param(tls("TLSV13_ALERT_CERTIFICATE_REQUIRED"), "tls", "it wants", id="bare TLS"),
+        pytest.param(ConnectionResetError(104, "x"), "connect", "connection reset", id="bare OS"),
         pytest.param(
             caused(httpx2.ReadError("x"), ssl.SSLEOFError(8, "EOF")),
             "cut",

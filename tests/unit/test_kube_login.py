@@ -18,7 +18,8 @@ from gpuyard.kube.login.exec_plugin import ExecPluginSource
 from gpuyard.kube.login.files import WatchedFile
 from gpuyard.kube.login.sources import source_of
 from gpuyard.kube.login.validity import validity
-from gpuyard.kube.secret import Secret
+from gpuyard.kube.secret import Secret, SecretJson
+from tests.processes import is_running, wait_until
 
 V1 = "client.authentication.k8s.io/v1"
 AUTHORITY = Authority.new("test")
@@ -189,7 +190,9 @@ def test_a_plugin_is_told_what_is_wanted(tmp_path):
         f"print({printed({'token': 't'})!r})"
     )
     environment = (("EXTRA", Secret("x")),)
-    source = python_plugin(body, environment=environment, cluster_info={"server": "https://a"})
+    source = python_plugin(
+        body, environment=environment, cluster_info=SecretJson.of({"server": "https://a"})
+    )
     assert identity(source).authorization.reveal() == "Bearer t"
     information, extra, standard_input = json.loads(told.read_text())
     assert json.loads(information) == {
@@ -284,8 +287,7 @@ def test_a_plugin_is_ended_when_nobody_waits_any_more(tmp_path):
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(cancelled(python_plugin(body)))
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(process.read_text()), 0)
+    wait_until(lambda: not is_running(int(process.read_text())))
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_a_plugin_is_told_about_its_cluster_only_if_it_wants(write):
     quiet = write(cluster=cluster, user={"exec": PLUGIN})
     assert quiet.login.exec.cluster_info is None
     told = write(cluster=cluster, user={"exec": PLUGIN | {"provideClusterInfo": True}})
-    assert told.login.exec.cluster_info == {
+    assert msgspec.json.decode(told.login.exec.cluster_info.reveal()) == {
         "server": SERVER,
         "tls-server-name": "api",
         "certificate-authority-data": PEM64,
@@ -390,6 +390,8 @@ def test_a_pod_that_acts_as_somebody(pod):
     access = find(Wish(impersonate="anna", namespace="x"), environ, folder)
     assert access.impersonation == Impersonation(user="anna")
     assert access.namespace == "x"
+    with pytest.raises(KubeconfigError, match="no user is named to act as"):
+        find(Wish(impersonate_groups=("g",)), environ, folder)
 
 
 def test_nowhere_a_cluster(tmp_path):

@@ -19,8 +19,7 @@ from gpuyard.local.credentials import kubeconfig_text, user_of_token, write_priv
 from gpuyard.local.errors import LocalError
 from gpuyard.local.kept import Kept, sweep
 from gpuyard.local.ports import free_ports
-
-SECONDS_MAX = 20
+from tests.processes import SECONDS_MAX, is_running, wait_until
 
 
 @pytest.fixture
@@ -38,21 +37,6 @@ def kept(own_temp):
     yield one
     one.end()
     assert not one.folder.exists()
-
-
-def is_running(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def wait_until(condition):
-    until = time.monotonic() + SECONDS_MAX
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def test_programs_start_speak_and_end(kept):

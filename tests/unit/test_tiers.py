@@ -87,6 +87,14 @@ def test_a_required_tier_that_is_here_lets_the_run_go_on(run):
     assert (status, "1 passed" in output) == (0, True)
 
 
+def test_a_server_that_is_not_wanted_is_not_built(run, tmp_path):
+    (tmp_path / "go").symlink_to("/bin/true")
+    text = f"def test_it(cluster):\n{FAILS}"
+    status, output = run(text, GPUYARD_KUBERNETES="none")
+    assert (status, "1 skipped" in output) == (0, True)
+    assert "not run: cluster (GPUYARD_KUBERNETES says none); tests skipped: 1" in output
+
+
 def test_an_unknown_tier_at_a_test_is_an_error(run):
     status, output = run(f'@pytest.mark.tier("dta")\n{FINE}')
     assert status == pytest.ExitCode.USAGE_ERROR

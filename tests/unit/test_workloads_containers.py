@@ -77,7 +77,7 @@ VOLUMES = [
 ]
 MOUNTS = [
     {"name": "shm", "mountPath": "/dev/shm/"},
-    {"name": "cache", "mountPath": "/root/.cache"},
+    {"name": "cache", "mountPath": "/data/.cache"},
     {"name": "gone", "mountPath": "/gone"},
     {"name": "cache", "mountPath": "/"},
 ]
@@ -89,7 +89,7 @@ def test_mounts_know_their_volumes():
     assert shm.is_memory
     assert (shm.path, shm.volume_path) == ((*PLACE, "volumeMounts", 0), ("spec", "volumes", 0))
     assert shm.volume == VOLUMES[0]
-    assert not found.mount("/root/.cache/").is_memory
+    assert not found.mount("/data/.cache/").is_memory
     assert found.mount("/gone").volume == {}
     assert found.mount("/gone").volume_path == ("spec", "volumes")
     assert found.mount("/dev") is None
@@ -100,9 +100,9 @@ def test_mounts_know_their_volumes():
     [
         ("/dev/shm/x", "/dev/shm/"),
         ("/dev/shm", "/dev/shm/"),
-        ("/root/.cache/huggingface/hub", "/root/.cache"),
-        ("/root/.cached", "/"),
-        ("/root/.cache/../x", "/"),
+        ("/data/.cache/huggingface/hub", "/data/.cache"),
+        ("/data/.cached", "/"),
+        ("/data/.cache/../x", "/"),
         ("/", "/"),
     ],
 )

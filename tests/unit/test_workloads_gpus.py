@@ -90,7 +90,7 @@ def pod(spec, claims=None):
         ),
         pytest.param({"containers": [{"resources": {"limits": {"cpu": 2}}}]}, 0, id="none"),
         pytest.param({"containers": [limits(gpu=0)]}, 0, id="zero"),
-        pytest.param({"containers": [limits(gpu="0.5"), limits(gpu="x")]}, 0, id="no whole number"),
+        pytest.param({"containers": [limits(gpu="1.5"), limits(gpu="x")]}, 0, id="no whole number"),
         pytest.param({"containers": [limits(gpu=-1), limits(gpu=True)]}, 0, id="nonsense"),
         pytest.param({"containers": [limits(gpu="1k")]}, 1000, id="a quantity"),
         pytest.param({"containers": [limits(gpu=2.0)]}, 2, id="a float"),

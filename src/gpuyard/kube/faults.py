@@ -1,4 +1,4 @@
-"""What httpx2 raises, as an `UnreachableError` that says what is wrong and what to do.
+"""What httpx2 raises or lets through, as an `UnreachableError`: what is wrong, what to do.
 
 The library's own texts are not used: they speak of sockets and headers, and one of them quotes the
 header that could not be sent. What counts is the class, and the first error below it.
@@ -14,7 +14,13 @@ import httpx2
 from gpuyard.kube.errors import Fault, UnreachableError
 from gpuyard.kube.tls import explain
 
-CUT = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
+CUT = (
+    httpx2.ReadError,
+    httpx2.WriteError,
+    httpx2.CloseError,
+    httpx2.RemoteProtocolError,
+    httpx2.DecodingError,  # gzip that ends in the middle
+)
 NO_COMPLAINT = (
     ssl.SSLEOFError,
     ssl.SSLSyscallError,
@@ -25,7 +31,7 @@ NO_COMPLAINT = (
 SILENT = (httpx2.ReadTimeout, httpx2.WriteTimeout, httpx2.PoolTimeout)
 
 
-def unreachable(error: httpx2.TransportError, server: str, proxy: str) -> UnreachableError:
+def unreachable(error: Exception, server: str, proxy: str) -> UnreachableError:
     """Return the sentence for a failed request to `server`, through `proxy` if there is one."""
     way = f"{server} through the proxy {proxy}" if proxy else server
     if not isinstance(error, SILENT) and (tls := _handshake_error(error)) is not None:
@@ -49,7 +55,7 @@ def _handshake_error(error: BaseException) -> ssl.SSLError | None:
     return None
 
 
-def _sorted_out(error: httpx2.TransportError) -> tuple[Fault, str, str]:
+def _sorted_out(error: Exception) -> tuple[Fault, str, str]:
     if isinstance(error, SILENT):
         return "silent", "says nothing any more", "try again, or look at its load"
     if isinstance(error, CUT):

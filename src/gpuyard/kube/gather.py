@@ -67,8 +67,9 @@ async def gather(
 ) -> Gathered[T]:
     """Return all objects of the kinds in `wanted`.
 
-    A mapping as `into` gets ``apiVersion`` and ``kind``, which lists leave out. `own_namespace` is
-    where to look when the whole cluster is forbidden.
+    A mapping as `into` gets ``apiVersion`` and ``kind``, which lists leave out or, with metadata
+    alone, call by another name. `own_namespace` is where to look when the whole cluster is
+    forbidden.
 
     Raises
     ------
@@ -140,8 +141,7 @@ class _Reader(msgspec.Struct, Generic[T]):
         listed = await list_all(self.client, resource, self.into, which, progress=heard)
         for one in listed.items:
             if isinstance(one, dict):
-                one.setdefault("apiVersion", resource.api_version)
-                one.setdefault("kind", resource.kind)
+                one.update(apiVersion=resource.api_version, kind=resource.kind)
         return listed
 
 

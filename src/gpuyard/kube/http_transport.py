@@ -11,8 +11,10 @@ redirect is followed: it would carry credentials to another host.
 
 import asyncio
 import contextlib
+import importlib.util
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Self
 from urllib.parse import quote, urlsplit
 
@@ -84,14 +86,20 @@ class HttpTransport:
     async def _sent(self, request: Request) -> AsyncIterator["_HttpAnswer"]:
         identity = await self._source.identity()
         pool = await self._pool_for(identity.certificate)
-        try:
-            async with pool.lent() as client:
+        async with pool.lent() as client:
+            with self._faults():
                 answer = await client.send(self._built(client, request, identity), stream=True)
-                try:
-                    yield _HttpAnswer(answer)
-                finally:
-                    await answer.aclose()
-        except httpx2.TransportError as error:
+            try:
+                yield _HttpAnswer(answer, self._faults)
+            finally:
+                await answer.aclose()
+
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn what the library raises into a sentence; some errors of TLS come out of it bare."""
+        try:
+            yield
+        except (httpx2.TransportError, httpx2.DecodingError, OSError) as error:
             raise unreachable(error, self._access.server, self._proxy_shown()) from None
 
     def _built(
@@ -144,13 +152,23 @@ class HttpTransport:
 
 
 class _HttpAnswer:
-    def __init__(self, answer: httpx2.Response) -> None:
+    def __init__(
+        self, answer: httpx2.Response, faults: Callable[[], AbstractContextManager[None]]
+    ) -> None:
         self._answer = answer
+        self._faults = faults
         self.status: int = answer.status_code
         self.headers: Mapping[str, str] = answer.headers
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        return self._answer.aiter_bytes()
+    async def chunks(self) -> AsyncIterator[bytes]:
+        # not around a yield: an error of whoever reads the chunks is none of ours
+        pieces = self._answer.aiter_bytes()
+        while True:
+            with self._faults():
+                piece = await anext(pieces, None)
+            if piece is None:
+                return
+            yield piece
 
 
 class _Pool:
@@ -211,12 +229,21 @@ def _header_value(secret: Secret, access: Access) -> str:
     return value
 
 
+def _demand_socks(scheme: str) -> None:
+    if scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
+        raise KubeconfigError(
+            f"the proxy speaks {scheme}, for which a package is missing; run:"
+            " pip install 'httpx2[socks]'"
+        )
+
+
 def _proxy(address: Secret | None) -> httpx2.Proxy | None:
     if address is None:
         return None
     try:
         scheme, host = urlsplit(address.reveal()).scheme, urlsplit(address.reveal()).hostname
         if scheme in PROXY_SCHEMES and host:
+            _demand_socks(scheme)
             own_tls = ssl.create_default_context() if scheme == "https" else None
             return httpx2.Proxy(address.reveal(), ssl_context=own_tls)
     except (ValueError, httpx2.InvalidURL):

@@ -8,12 +8,15 @@ hold nodes (`landing`); a victim is marked, and keeps what it has until it is go
 parked or comes again.
 
 Where admission said that there is room and the nodes do not take the pods (devices in pieces,
-ports, affinity), the workload waits as if there had been none, and says so.
+ports, affinity), the workload is tried with the other flavors of its queue, as if there had been no
+quota in this one; where there are none left it waits, and says so. It comes back to a flavor when
+something changed that could help.
 
 Evictions are counted in the ledger and bounded by it: who was evicted within the window is spared,
 and where the brake is on nobody is evicted at all. What victims free is kept for whom they left,
 quota and places, until it starts or the hold expires: nobody else may take it, and no victim leaves
-for nothing.
+for nothing. Who lost its places or its flavor to somebody before it in the round evicts others, or
+goes on to its next flavor, only if that one did start: a cap or the nodes may have kept it out.
 
 Where the policy moves workloads (`moves`), it is asked first whether a few small ones can stand
 elsewhere, which costs less than an eviction and takes nothing from anybody. They are told to go
@@ -48,11 +51,13 @@ from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.round import Objects, nobody_objects
 from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.flavors.assignment import PodSetFlavors
+from gpuyard.scheduling.flavors.modes import Mode
 from gpuyard.scheduling.landing import Landed, land
 from gpuyard.scheduling.ledger import Ledger, evictions
 from gpuyard.scheduling.moves import Moves
 from gpuyard.scheduling.ordering.turns import queued_ns
 from gpuyard.scheduling.placement import Placer
+from gpuyard.scheduling.preemption.queues.rules import Target
 from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import NOTHING_LOST, Held
 
@@ -63,13 +68,17 @@ PRODUCT_LABEL = "nvidia.com/gpu.product"  # GPU feature discovery
 
 
 class QueuePlan(NamedTuple):
-    """What a pass decided; who waits comes with the last verdict on it."""
+    """What a pass decided; who waits comes with the last verdict on it.
+
+    `goes_on`: another pass at once may decide more, for this one had no rounds left.
+    """
 
     starts: tuple[Start, ...]
     evicts: tuple[Evict, ...]
     waits: dict[str, Verdict]
     changes: tuple[LedgerChange, ...]
     rounds: int
+    goes_on: bool
 
     def as_plan(self) -> Plan:
         """Return the same in the words that all plans share."""
@@ -102,21 +111,23 @@ def run(
     """
     serving = _Pass(waiting, nominator, policy, now_ns, ledger, placer)
     serving.begin()
-    rounds = 0
-    while rounds < min(policy.rounds_per_cycle, ROUNDS_MAX):
+    rounds, rounds_max = 0, min(policy.rounds_per_cycle, ROUNDS_MAX)
+    goes_on = True
+    while goes_on and rounds < rounds_max:
         heads = waiting.heads(now_ns)
         if not heads:
+            goes_on = False
             break
         rounds += 1
         verdicts = admission_round.run(nominator, heads, objects)
-        if not serving.carry_out(verdicts):
-            break
+        goes_on = serving.carry_out(verdicts, is_last=rounds == rounds_max)
     return QueuePlan(
         tuple(serving.starts),
         tuple(serving.evicts),
         serving.waits,
         tuple(serving.changes),
         rounds,
+        goes_on,
     )
 
 
@@ -160,17 +171,30 @@ class _Pass:
         self.ledger = self.ledger.after([change])
         self.changes.append(change)
 
-    def carry_out(self, verdicts: Iterable[Verdict]) -> bool:
+    def carry_out(self, verdicts: Iterable[Verdict], *, is_last: bool) -> bool:
         """Carry out the verdicts of a round; tell whether any queue may offer somebody else now.
 
         What victims free is kept before anybody starts, for who starts chooses his nodes only now.
-        Moves are sought when everybody else has what the round gave him.
+        Moves are sought when everybody else has what the round gave him. Last come those who lost
+        something to others of the round: it may be that these did not take it.
         """
-        made_room = [self._evict_for(verdict) for verdict in verdicts]
+        made_room: list[Verdict] = []
+        crowded: list[Verdict] = []
+        for verdict in verdicts:
+            if not is_last and verdict.was_crowded and self._told(verdict):
+                self._keep_room(verdict)
+                crowded.append(verdict)
+            else:
+                made_room.append(self._evict_for(verdict))
         waits = [waiting for verdict in made_room if (waiting := self._start(verdict)) is not None]
         may_go_on = len(waits) < len(made_room)
+        passed_over = [each for each in waits if each.outcome == "skipped"]
         for verdict in waits:
-            may_go_on |= self._park(self._move_for(verdict))
+            if verdict.outcome != "skipped":
+                may_go_on |= self._park(self._move_for(verdict))
+        for verdict in (*passed_over, *crowded):
+            may_come_again = may_go_on and not is_last
+            may_go_on |= self._park(self._settle(verdict, may_come_again=may_come_again))
         return may_go_on
 
     def _start(self, verdict: Verdict) -> Verdict | None:
@@ -184,7 +208,8 @@ class _Pass:
             return not_written(verdict)
         landed = self._land(verdict, verdict.admission)
         if landed is None:
-            return overruled.without_nodes(verdict)
+            has_others = self.waiting.close_flavors(verdict)
+            return overruled.without_nodes(verdict, may_go_on=has_others)
         key = verdict.workload.key
         for gone in {key, verdict.replaced} & self.queues.admitted.keys():
             self.queues.remove(gone)
@@ -235,9 +260,16 @@ class _Pass:
             )
 
     def _park(self, verdict: Verdict) -> bool:
+        """Note why a workload waits; tell whether its queue may offer another, or it other flavors.
+
+        Who has quota and only seeks another place comes in every round, and is no news.
+        """
         self.waits[verdict.workload.key] = verdict
         self.waiting.take_back(verdict, now_ns=self.now_ns)
-        return verdict.workload.key not in self.waiting.pending[verdict.queue].active
+        if verdict.workload.key in self.queues.admitted:
+            return False
+        active = self.waiting.pending[verdict.queue].active
+        return verdict.workload.key not in active or self.waiting.goes_further(verdict)
 
     # -- victims
 
@@ -248,16 +280,58 @@ class _Pass:
             return overruled.awaiting_its_room(verdict)
         if verdict.outcome != "preempting" or verdict.assignment is None:
             return verdict
-        told = [each for each in verdict.targets if not self.queues.admitted[each.workload].evicted]
+        told = self._told(verdict)
         asked = [self._eviction(each.workload, key) for each in told]
         limit = self._limit(asked)
         if limit is not None:
             return overruled.without_evictions(verdict, limit)
         for target, eviction in zip(told, asked, strict=True):
             self._evict(eviction, target.reason)
-        rooms = _rooms(verdict.workload, verdict.assignment.pod_sets)
-        self._hold(key, Held(verdict.queue, verdict.assignment.usage), rooms)
+        self._keep_room(verdict)
         return verdict
+
+    def _settle(self, verdict: Verdict, *, may_come_again: bool) -> Verdict:
+        """Return what stands of a verdict that others of the round brought about.
+
+        Where they did not take what they were to take, the workload is offered again as if nothing
+        had been, if the next round will be another one: whoever is offered again and again counts
+        in every round.
+        """
+        if verdict.outcome == "skipped":
+            is_wrong = may_come_again and self._fits(verdict)
+            return overruled.offered_again(verdict) if is_wrong else verdict
+        if may_come_again and self._needs_fewer(verdict):
+            settled = overruled.offered_again(verdict)
+        else:
+            settled = self._evict_for(verdict)
+        if settled.outcome != "preempting":
+            self._drop_hold(verdict.workload.key)
+        return settled
+
+    def _fits(self, verdict: Verdict) -> bool:
+        """Tell whether what a workload was to take is free after all."""
+        if verdict.tried is None or verdict.assignment is None or verdict.targets:
+            return False
+        return self.queues.fits(verdict.queue, verdict.assignment.usage) == "fits"
+
+    def _needs_fewer(self, verdict: Verdict) -> bool:
+        """Tell whether a workload fits by now, or needs only some of its victims to go."""
+        with self.queues.without_hold(verdict.workload.key):
+            found = self.nominator.nominate(Head(workload=verdict.workload, queue=verdict.queue))
+        needed = {target.workload for target in found.targets}
+        if not needed:
+            return found.assignment.mode is Mode.FIT
+        return needed < {target.workload for target in verdict.targets}
+
+    def _told(self, verdict: Verdict) -> list[Target]:
+        """Return the victims of a workload who do not leave yet."""
+        return [each for each in verdict.targets if not self.queues.admitted[each.workload].evicted]
+
+    def _keep_room(self, verdict: Verdict) -> None:
+        """Keep for a workload what it will take when its victims are gone."""
+        assert verdict.assignment is not None
+        rooms = _rooms(verdict.workload, verdict.assignment.pod_sets)
+        self._hold(verdict.workload.key, Held(verdict.queue, verdict.assignment.usage), rooms)
 
     def _eviction(self, key: str, made_way_for: str) -> Eviction:
         return evictions.eviction(

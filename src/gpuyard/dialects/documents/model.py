@@ -51,7 +51,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much is read before a text is refused."""
 
     yaml_size_max: int = 16 * 2**20
-    """Bytes or characters; YAML takes 0.2 s a megabyte, and at worst a hundred times its size."""
+    """Bytes or characters; YAML takes 0.2 s a megabyte, and commonly ten times its size."""
+    yaml_values_max: int = 2_000_000
+    """Values in one YAML document, and documents of a file together; 16 MiB hold 1.4 million."""
     json_size_max: int = 128 * 2**20
     """Bytes; JSON takes 0.03 s a megabyte, and commonly five times its size."""
     json_values_max: int = 16_000_000

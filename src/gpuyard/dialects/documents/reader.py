@@ -18,7 +18,7 @@ from gpuyard.dialects.plain import Path
 MIB = 2**20
 DEFAULT_LIMITS = Limits()
 
-_LISTS_MAX = 8  # lists in lists
+_LIST_LEVELS_MAX = 16  # of paths to objects in lists in lists
 _BEGINS_AS_JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\"\[{\]])")
 _BROKEN_BY_TEMPLATES = frozenset({"syntax", "key"})
 
@@ -47,6 +47,7 @@ class _Reading:
         self.problems: list[Problem] = []
         self.file = File(source)
         self.seen = 0  # pieces and items, whether they are documents or not
+        self.values = 0
 
     def read(self, given: str | bytes) -> None:
         text = _without_mark(given)
@@ -120,6 +121,7 @@ class _Reading:
 
     def yaml_piece(self, piece: YamlPiece) -> None:
         found = read_piece(piece.text, self.limits)
+        self.values += found.values
         flaws = found.flaws
         if any(flaw.code in _BROKEN_BY_TEMPLATES and not flaw.is_read for flaw in flaws):
             template = template_mark(piece.text)
@@ -178,13 +180,16 @@ class _Reading:
         """Count what begins at `mark`, and tell whether so much was found that it is not read."""
         if len(self.problems) > self.limits.problems_max:
             return True
-        maximum = self.limits.documents_max
         self.seen += 1
-        if self.seen <= maximum:
-            return False
-        message = f"more than {maximum} documents; the rest is not read"
-        self.problem("too-many", places.position(mark), message)
-        return True
+        what = ""
+        if self.seen > self.limits.documents_max:
+            what = f"{self.limits.documents_max} documents"
+        elif self.values > self.limits.yaml_values_max:
+            what = f"{self.limits.yaml_values_max} values"
+        if what:
+            message = f"more than {what}; the rest is not read"
+            self.problem("too-many", places.position(mark), message)
+        return bool(what)
 
     def is_too_large(self, text: str | bytes, language: str, maximum: int) -> bool:
         if len(text) <= maximum:
@@ -198,10 +203,12 @@ def _flattened(value: object, prefix: Path = ()) -> Iterator[tuple[object, Path]
     """Return the objects in `value`, a List or an array of them too, with their paths."""
     if value is None:
         return
-    if isinstance(value, list) and value and not prefix and all(map(_is_object, value)):
+    if len(prefix) > _LIST_LEVELS_MAX:
+        yield value, prefix
+    elif isinstance(value, list) and value and all(map(_is_object, value)):
         for index, each in enumerate(value):
-            yield from _flattened(each, (index,))
-    elif isinstance(value, dict) and _is_list(value) and len(prefix) < 2 * _LISTS_MAX:
+            yield from _flattened(each, (*prefix, index))
+    elif isinstance(value, dict) and _is_list(value):
         kind, version = str(value["kind"]), str(value.get("apiVersion", ""))
         for index, each in enumerate(value["items"]):
             item = _named(each, version, kind[: -len("List")]) if isinstance(each, dict) else each

@@ -61,6 +61,8 @@ class Piece(NamedTuple):
 
     documents: list[tuple[object, Node]]
     flaws: list[Flaw]
+    values: int
+    """Keys and values that were read."""
 
 
 class _UnreadableError(Exception):
@@ -88,7 +90,7 @@ def read_piece(text: str, limits: Limits) -> Piece:
     except (ValueError, OverflowError):
         builder.flaws.append(Flaw("syntax", 0, "an escape in it stands for no character"))
     # What looked like a document before an error is a part of one, unless ``...`` ended it.
-    return Piece(builder.documents[: builder.complete], builder.flaws)
+    return Piece(builder.documents[: builder.complete], builder.flaws, builder.values)
 
 
 def _forbidden(text: str) -> Flaw:
@@ -143,6 +145,7 @@ class _Builder:
         self.anchors: dict[str, _Anchored | _Open] = {}
         self.complete = 0  # documents whose end is marked
         self.aliased = 0
+        self.values = 0
 
     def read(self, text: str) -> None:
         for event in events(text):
@@ -158,7 +161,6 @@ class _Builder:
                 self.alias(event)
             elif isinstance(event, yaml.DocumentStartEvent):
                 self.anchors = {}
-                self.aliased = 0
             elif isinstance(event, yaml.DocumentEndEvent) and event.explicit:
                 self.complete = len(self.documents)
 
@@ -247,6 +249,10 @@ class _Builder:
 
     def put(self, value: object, mark: int, below: dict[str, Node] | list[Node] | None) -> None:
         """Place a finished value where it belongs."""
+        self.values += 1
+        if self.values > self.limits.yaml_values_max:
+            message = f"more than {self.limits.yaml_values_max} values; split the text"
+            raise _UnreadableError("too-large", mark, message)
         if not self.stack:
             self.documents.append((value, Node(mark, mark, below)))
             return

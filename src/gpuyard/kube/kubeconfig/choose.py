@@ -59,7 +59,7 @@ def choose(merged: Merged, wish: Wish, environ: Mapping[str, str]) -> Access:
         trust=trust,
         login=login_of(context.value.user, user, cluster.value, trust),
         proxy=cluster.value.proxy_url or proxies.from_environment(cluster.value.server, environ),
-        impersonation=_impersonation(context.value.user, user.value, wish),
+        impersonation=impersonation(context.value.user, user.value, wish),
         compressed=not cluster.value.disable_compression,
         warnings=_warnings(context.value.cluster, cluster, trust),
     )
@@ -157,7 +157,7 @@ def resolved(path: str, file: Path) -> Path:
     return file.absolute().parent / path
 
 
-def _impersonation(name: str, user: User, wish: Wish) -> Impersonation | None:
+def impersonation(name: str, user: User, wish: Wish) -> Impersonation | None:
     """Return whom to act as: the command line's word replaces the kubeconfig's whole."""
     if wish.impersonate or wish.impersonate_groups:
         found = Impersonation(user=wish.impersonate or "", groups=wish.impersonate_groups)

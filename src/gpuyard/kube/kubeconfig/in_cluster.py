@@ -9,9 +9,10 @@ Semantics: client-go v0.36, rest/config.go (`InClusterConfig`).
 from collections.abc import Mapping
 from pathlib import Path
 
-from gpuyard.kube.access import Access, Impersonation, Login, Trust
+from gpuyard.kube.access import Access, Login, Trust
 from gpuyard.kube.errors import KubeconfigError
-from gpuyard.kube.kubeconfig.choose import NAMESPACE_DEFAULT, Wish
+from gpuyard.kube.kubeconfig.choose import NAMESPACE_DEFAULT, Wish, impersonation
+from gpuyard.kube.kubeconfig.schema import User
 
 SERVICE_ACCOUNT_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -30,7 +31,7 @@ def in_cluster(
     Raises
     ------
     KubeconfigError
-        where the mounted CA cannot be read.
+        where the mounted CA cannot be read, or groups without a user are to be acted as.
 
     """
     host, port = environ["KUBERNETES_SERVICE_HOST"], environ["KUBERNETES_SERVICE_PORT"]
@@ -43,9 +44,6 @@ def in_cluster(
             f"reading the pod's service account: {folder / 'ca.crt'}: {reason};"
             " does the pod set automountServiceAccountToken?"
         ) from None
-    as_other = None
-    if wish.impersonate:
-        as_other = Impersonation(user=wish.impersonate, groups=wish.impersonate_groups)
     return Access(
         origin="the pod's service account",
         context="in-cluster",
@@ -54,7 +52,7 @@ def in_cluster(
         server=f"https://{shown}:{port}",
         trust=Trust(ca_pem=ca_pem),
         login=Login(user="service account", token_file=folder / "token"),
-        impersonation=as_other,
+        impersonation=impersonation("service account", User(), wish),
     )
 
 
