@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from gpuyard.dialects import plain
 from gpuyard.dialects.workloads import ContainerView, GpuAsk, PodView
-from gpuyard.lint.rule import Append, Edit, Hit, Rule
+from gpuyard.lint.rule import Append, CelRule, Edit, Hit, Rule
 from gpuyard.lint.world import World
 from gpuyard.model.quantity import format_quantity, parse_quantity
 
@@ -114,6 +114,18 @@ RULES = (
         scope="pod",
         check=check,
         has_fix=True,
+        cel=CelRule(  # quieter than the rule: what may only wait or look at GPUs is left alone
+            "variables.spec.?hostIPC.orValue(false) || variables.spec.containers.all(c, "
+            "!['nvidia.com/gpu', 'amd.com/gpu'].exists(name, "
+            "name in c.?resources.?limits.orValue({}) && "
+            "!(string(c.resources.limits[name]) in ['0', '1'])) || "
+            "c.?resources.?limits.orValue({}).exists(name, name.matches('gpu-?(mem|cores)')) || "
+            "c.?volumeMounts.orValue([]).exists(m, m.mountPath in ['/dev/shm', '/dev/shm/']) || "
+            "c.image.contains('nvbandwidth') || "
+            "(c.?command.orValue([]) + c.?args.orValue([])).exists(word, "
+            "word.matches('nvidia-smi|rocm-smi|sleep|sshd|/dev/null')))",
+            except_kinds=tuple(f"ray.io/{kind}" for kind in sorted(MOUNTS_ITS_OWN)),
+        ),
         failing="""\
 apiVersion: batch/v1
 kind: Job
