@@ -116,7 +116,10 @@ def test_a_list_of_files_has_an_end():
         pytest.param("[]", "expected `object`, got `array`", id="no mapping"),
         pytest.param("just text", "expected `object`, got `str`", id="text"),
         pytest.param("a: !!python/object:os.x {}", "it is not YAML", id="a tag that would run"),
-        pytest.param("[" * 5000, "it is not YAML", id="nested too deeply"),
+        pytest.param("[" * 1_000_000, ":1:101: it is nested more than 100", id="deep lists"),
+        pytest.param("{a: " * 200_000, ":1:401: it is nested more than 100", id="deep mappings"),
+        pytest.param("- " * 200_000, ":1:201: it is nested more than 100", id="deep items"),
+        pytest.param("? " * 200_000, ":1:201: it is nested more than 100", id="deep keys"),
         pytest.param("a: \x07", "it is not YAML", id="a control character"),
     ],
 )

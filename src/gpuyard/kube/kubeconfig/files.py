@@ -10,6 +10,7 @@ read. Parse errors give line and column, never the text around them: it may be a
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import yaml
@@ -18,8 +19,15 @@ from gpuyard.kube.errors import KubeconfigError
 from gpuyard.kube.kubeconfig.merge import Merged, merge
 from gpuyard.kube.kubeconfig.schema import Kubeconfig, decode
 
-KUBECONFIG_BYTES_MAX = 16 * 2**20
+KUBECONFIG_BYTES_MAX = 4 * 2**20
 KUBECONFIG_FILES_MAX = 100
+DEPTH_MAX = 100
+
+
+class _Mark(Protocol):
+    line: int
+    column: int
+
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -59,14 +67,14 @@ def read(file: Path) -> Kubeconfig:
     """Return one file, decoded; an empty file is an empty kubeconfig."""
     text = _text(file)
     try:
+        _check_depth(file, text)
         value = yaml.load(text, Loader=_LOADER)  # noqa: S506  both loaders are safe ones
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        place = _place(error.problem_mark)
         raise KubeconfigError(
             f"reading kubeconfig {file}{place}: it is not YAML ({error.problem}); mend this place"
         ) from None
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError):
         raise KubeconfigError(
             f"reading kubeconfig {file}: it is not YAML that can be read; write it anew"
         ) from None
@@ -76,10 +84,25 @@ def read(file: Path) -> Kubeconfig:
         raise KubeconfigError(
             f"reading kubeconfig {file}: {_with_place_first(str(error))}; correct this field"
         ) from None
-    except RecursionError:
-        raise KubeconfigError(
-            f"reading kubeconfig {file}: it is nested too deeply; write it anew"
-        ) from None
+
+
+def _check_depth(file: Path, text: str) -> None:
+    """Refuse deep nesting before libyaml's recursion meets it: it would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEPTH_MAX:
+            raise KubeconfigError(
+                f"reading kubeconfig {file}{_place(event.start_mark)}: it is nested more than {DEPTH_MAX} levels"
+                " deep; is it a kubeconfig?"
+            )
+
+
+def _place(mark: _Mark | None) -> str:
+    return f":{mark.line + 1}:{mark.column + 1}" if mark else ""
 
 
 def _text(file: Path) -> str:
