@@ -11,14 +11,18 @@ tests less than yesterday is no gate.
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
+if TYPE_CHECKING:
+    from gpuyard.local.site import Site
+
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-TIER_OF_FIXTURE = {"data_dir": "data", "chromium": "browser"}
+TIER_OF_FIXTURE = {"data_dir": "data", "chromium": "browser", "cluster": "cluster"}
 SKIPPED_FOR = "tier {tier} is not on this machine"
 
 hypothesis.settings.register_profile("dev", deadline=None)  # a busy machine is not a slow rule
@@ -56,9 +60,11 @@ def lacks_browser() -> str:
 
 def lacks_cluster() -> str:
     """A Go toolchain, or the API server and its store as programs."""
-    if shutil.which("go") or (shutil.which("kube-apiserver") and shutil.which("etcd")):
-        return ""
-    return "neither go nor kube-apiserver and etcd on PATH"
+    from gpuyard.local.programs import what_is_missing
+
+    if os.environ.get("GPUYARD_KUBERNETES") == "none":  # who has Go but not ten minutes
+        return "GPUYARD_KUBERNETES says none"
+    return what_is_missing()
 
 
 def lacks_node() -> str:
@@ -159,3 +165,17 @@ def chromium() -> Path:
     path = find_chromium()
     assert path is not None
     return Path(path)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Site"]:
+    """A real API server with its store, shared by the whole run; asking puts a test into a tier.
+
+    Tests must not see each other: each takes a namespace, or names, of its own.
+    """
+    from tests.shared_cluster import shared_cluster
+
+    base = tmp_path_factory.getbasetemp()
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ  # each has a folder in that of the run
+    with shared_cluster(base.parent if is_worker else base) as site:
+        yield site

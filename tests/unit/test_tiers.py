@@ -27,12 +27,12 @@ def run(tmp_path):
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"import pytest\n\n\n{text}")
-        ours = ("GPUYARD_", "PYTEST_", "COV_")
+        ours = ("GPUYARD_", "KUBEBUILDER_", "PYTEST_", "COV_")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *OPTIONS],
             cwd=tmp_path,
-            env=kept | {"PATH": str(tmp_path)} | environment,
+            env=kept | {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)} | environment,
             capture_output=True,
             text=True,
             check=False,
@@ -85,6 +85,14 @@ def test_a_required_tier_stops_the_run(run, required, expected):
 def test_a_required_tier_that_is_here_lets_the_run_go_on(run):
     status, output = run(FINE, GPUYARD_REQUIRE="core,")
     assert (status, "1 passed" in output) == (0, True)
+
+
+def test_a_server_that_is_not_wanted_is_not_built(run, tmp_path):
+    (tmp_path / "go").symlink_to("/bin/true")
+    text = f"def test_it(cluster):\n{FAILS}"
+    status, output = run(text, GPUYARD_KUBERNETES="none")
+    assert (status, "1 skipped" in output) == (0, True)
+    assert "not run: cluster (GPUYARD_KUBERNETES says none); tests skipped: 1" in output
 
 
 def test_an_unknown_tier_at_a_test_is_an_error(run):
