@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from gpuyard.cli import cluster, output
+from gpuyard.cli import cluster, manifests, output
 
 if TYPE_CHECKING:
     from gpuyard.cli.cluster import Look
@@ -236,7 +236,7 @@ class _Run:
         self.is_incomplete = False
         self.bundle_path = bundle_path
         self.files = self._wanted(paths, folder) if paths else []
-        self.bundle = None if bundle_path is None else _bundle(bundle_path)
+        self.bundle = None if bundle_path is None else manifests.bundle(bundle_path)
         self.look: Look | None = None
         self.seen: Seen | None = None
         self.is_narrow = False
@@ -318,7 +318,6 @@ class _Run:
             )
 
     def _wanted(self, paths: Sequence[str], folder: Path) -> list[tuple[str, bool]]:
-        from gpuyard.cli import manifests
         from gpuyard.lint.globs import matches
 
         wanted = []
@@ -336,7 +335,6 @@ class _Run:
         click.echo(f"gpuyard: {error.filename} cannot be read ({error.strerror})", err=True)
 
     def _read(self) -> "list[Text]":
-        from gpuyard.cli import manifests
 
         texts = manifests.texts(self.files, self._unreadable)
         if len(self.files) < PROGRESS_FILES_MIN:
@@ -345,22 +343,8 @@ class _Run:
             return [text for text in texts if step() is None]
 
 
-def _bundle(path: Path) -> "Given":
-    """Return the objects of a bundle; one that cannot be read as a whole tells of nothing."""
-    from gpuyard.lint import Text, read_texts
-
-    given = read_texts([Text(str(path), path.read_bytes())])
-    for problem in given.problems:
-        if not problem.is_read:
-            place = f"{problem.source}:{problem.position.line}:{problem.position.column}"
-            how = "" if problem.code == "too-large" else "; make it with kubectl get … -o json"
-            raise click.UsageError(f"{place}: {problem.message}{how}")
-    return given
-
-
 def _mend(run: _Run, known: "Baseline", *, is_agreed: bool) -> "Outcome":
     """Mend what can be mended safely, and return what is found afterwards."""
-    from gpuyard.cli import manifests
     from gpuyard.lint import Text
     from gpuyard.lint.baseline import without_known
     from gpuyard.lint.fix import diff, mend
