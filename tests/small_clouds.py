@@ -6,6 +6,10 @@ contradiction by changing one thing.
 
 from collections import defaultdict
 
+from gpuyard.platform.layers import KINDS, Facts
+from gpuyard.platform.layers.components import components
+from gpuyard.platform.layers.pools import gpu_nodes
+
 NOW_NS = 1_767_225_600 * 10**9  # 2026-01-01
 LONG_AGO = "2025-11-01T08:00:00Z"
 READY = [{"type": "Ready", "status": "True"}]
@@ -54,7 +58,7 @@ def node(name, *, labels=None, gpus=8, taints=(), kubelet="v1.35.2", image="Ubun
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": metadata(name, labels=labels or {}, creationTimestamp=LONG_AGO),
+        "metadata": metadata(name, labels=dict(labels or {}), creationTimestamp=LONG_AGO),
         "spec": {"taints": list(taints), **spec},
         "status": {
             "allocatable": resources,
@@ -440,3 +444,22 @@ def by_kind(objects):
 
 def named(objects, name):
     return next(one for one in objects if one["metadata"]["name"] == name)
+
+
+def facts_of(objects, *, with_pods=True, ready=True, **settings):
+    """The facts of a cluster that was listed whole; each DaemonSet runs where it may."""
+    listed = by_kind(objects)
+    bare = Facts(listed=listed)
+    reach = {one.title: one.reach for one in components(bare, gpu_nodes(bare))}
+    if with_pods:
+        listed["Pod"] = [
+            pod(one, name, ready=ready)
+            for one in listed.get("apps/DaemonSet", ())
+            for name in sorted(reach.get(title(one), ()))
+        ]
+    settings.setdefault("absent", frozenset(KINDS) - listed.keys())
+    return Facts(listed=listed, now_ns=NOW_NS, **settings)
+
+
+def title(value):
+    return f"{value['kind']} {value['metadata']['namespace']}/{value['metadata']['name']}"

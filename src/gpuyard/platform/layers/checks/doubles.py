@@ -64,7 +64,7 @@ def check_twice(check: Check, case: Case) -> Iterator[Finding]:
 
 def _groups(pool: Pool, node: GpuNode, layer: Layer) -> Iterator[tuple[Provider, ...]]:
     """Return those who provide the same on a node, two or more at a time."""
-    on_node = pool.on(node, layer)
+    on_node = sorted(pool.on(node, layer), key=lambda one: one.installer.kind != "cloud")
     row = pool.built_in(node, layer)
     along = [(row.by, "")] if row else []
     resources = {one.resource for one in on_node} or {""}

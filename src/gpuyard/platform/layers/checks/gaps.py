@@ -174,6 +174,7 @@ def check_stale_labels(check: Check, case: Case) -> Iterator[Finding]:
             for node in pool.nodes
             if "nvidia.com/gpu.product" in node.labels
             and not pool.on(node, "labels")
+            and not any(node.name in one.barred for one in pool.on_some("labels"))
             and pool.built_in(node, "device-plugin") is None
         ]
         if nodes:
