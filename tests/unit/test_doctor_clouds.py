@@ -4,9 +4,12 @@ import itertools
 
 import pytest
 
+from gpuyard.dialects.workloads import workload
 from gpuyard.platform.layers import Facts, examine
 from gpuyard.platform.layers.clouds import BUILT_IN, CLOUDS, cloud_of, pool_of
+from gpuyard.platform.layers.installers import installer_of
 from gpuyard.platform.layers.nodes import GpuNode
+from gpuyard.platform.layers.signatures import SIGNATURES, parts_of
 from gpuyard.platform.layers.words import LAYERS, NODE_LAYERS
 from tests import small_clouds as small
 from tests.small_clouds import facts_of
@@ -187,8 +190,87 @@ def test_whose_node_it_is(labels, settings, expected):
 
 
 def test_every_row_of_the_tables_names_its_source():
-    assert all(row.source for row in (*CLOUDS, *BUILT_IN))
+    assert all(row.source for row in (*CLOUDS, *BUILT_IN, *SIGNATURES))
     assert {layer for row in BUILT_IN for layer in row.layers} <= set(LAYERS)
+
+
+LOOKS = [
+    ("hami-device-plugin", "projecthami/hami:v2.7.0", {"device-plugin": "HAMi device plugin"}),
+    ("hami-mock-device-plugin", "projecthami/hami:v2.7.0", {}),
+    ("amdgpu", "docker.io/rocm/k8s-device-plugin:1.31", {"device-plugin": "AMD device plugin"}),
+    (
+        "plugin",
+        "mirror:5000/x/k8s-device-plugin:v0.20.0",
+        {"device-plugin": "NVIDIA device plugin"},
+    ),
+    ("nvidia-device-plugin-mps-control-daemon", "nvcr.io/nvidia/k8s-device-plugin:v0.20.0", {}),
+    ("gpu-feature-discovery", "k8s-device-plugin:v1.0", {"labels": "GPU feature discovery"}),
+    ("nvidia-gpu-driver-ubuntu24.04-6f5d", "nvcr.io/nvidia/driver", {"driver": "NVIDIA driver"}),
+    ("efa", "eks/aws-efa-k8s-device-plugin:v0.5.8", {"network": "EFA device plugin"}),
+    ("nccl-tcpx-installer", "gke.gcr.io/pause", {"network": "GKE NCCL installer"}),
+    ("nvidia-dra-driver-kubelet-plugin", "x", {"dra-driver": "NVIDIA DRA driver"}),
+    ("nvidia-operator-validator", "nvcr.io/nvidia/gpu-operator:v26.3.3", {}),
+    ("nvidia-dcgm", "nvcr.io/nvidia/cloud-native/dcgm:4.5.2-1-ubuntu22.04", {}),
+    ("web", "registry.example/k8s-device-plugin-docs:1.0", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "image", "expected"), LOOKS)
+def test_by_what_a_layer_is_recognised(name, image, expected):
+    found = workload(small.daemon_set(name, "any", image))
+    seen = {one.signature.layer: one.signature.product for one in parts_of(found, name)}
+    assert seen == expected
+
+
+INSTALLED = [
+    ({}, ("unknown", "unknown")),
+    ({"labels": {"addonmanager.kubernetes.io/mode": "Reconcile"}}, ("cloud", "GKE")),
+    ({"labels": {"kubernetes.azure.com/managedby": "aks"}}, ("cloud", "AKS")),
+    (
+        {"labels": {"olm.owner": "sriov-network-operator.v4.20.0"}},
+        ("olm", "OLM sriov-network-operator 4.20.0"),
+    ),
+    (small.helm("nvdp", "nvidia-device-plugin-0.20.0"), ("helm", "Helm nvdp")),
+    (
+        {"annotations": {"argocd.argoproj.io/tracking-id": "gpu:apps/DaemonSet:a/b"}},
+        ("gitops", "Argo CD gpu"),
+    ),
+    (
+        {
+            **small.helm("nvdp", "nvidia-device-plugin-0.20.0"),
+            "labels": {"helm.toolkit.fluxcd.io/name": "nvdp"},
+        },
+        ("gitops", "Flux nvdp"),
+    ),
+    (
+        {"annotations": {"objectset.rio.cattle.io/owner-name": "plugin"}},
+        ("rancher", "RKE2/K3s add-on plugin"),
+    ),
+    (
+        {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}},
+        ("manifest", "kubectl apply"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("traces", "expected"), INSTALLED)
+def test_who_installed_it(traces, expected):
+    value = small.daemon_set("plugin", "nvidia", "k8s-device-plugin:v0.20.0", **traces)
+    found = installer_of(value, Facts(listed={}))
+    assert (found.kind, found.text) == expected
+
+
+@pytest.mark.parametrize(
+    ("manager", "expected"),
+    [("eksctl", "eksctl"), ("kubectl-create", "kubectl"), ("Terraform", "unknown"), (3, "unknown")],
+)
+def test_the_first_manager_of_its_fields_may_tell(manager, expected):
+    value = small.daemon_set("plugin", "nvidia", "k8s-device-plugin:v0.20.0")
+    value["metadata"]["managedFields"] = [
+        {"manager": "kubectl", "subresource": "status"},
+        {"manager": manager},
+    ]
+    assert installer_of(value, Facts(listed={})).name == expected
 
 
 # --- What was not seen ----------------------------------------------------------------------------

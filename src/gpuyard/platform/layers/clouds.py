@@ -70,8 +70,8 @@ CLOUDS: Final = (
     Cloud(
         name=OPENSHIFT,  # before the clouds: it also runs on them
         marks=_labelled("node.openshift.io/os_id"),
-        pools=("machine.openshift.io/machine-set", "hypershift.openshift.io/nodePool"),
-        source="OpenShift 4.20 documentation, Working with nodes; machine-config-operator",
+        pools=("hypershift.openshift.io/nodePool",),
+        source="openshift/machine-config-operator, label node.openshift.io/os_id; HyperShift",
     ),
     Cloud(
         name=GKE,

@@ -29,7 +29,6 @@ OWNERS: Mapping[str, str] = {
     "GPUCluster": "gpu-operator",
     "NicClusterPolicy": "network-operator",
     "NodeFeatureDiscovery": "nfd-operator",
-    "ConfigManager": "kai-operator",
 }
 """Kinds whose controllers make the layers, and what those are called."""
 

@@ -118,8 +118,8 @@ CHECKS = (
     Check(
         id="CDI-VARIABLE",
         title="Pods that see GPUs by a variable name the runtime that reads it",
-        source="GPU Operator release notes 25.10.0, CDI by default; documentation, Container "
-        "Device Interface",
+        source="GPU Operator documentation, Container Device Interface (CDI by default since "
+        "v25.10.0); NVIDIA/gpu-operator v26.7.0, CDIConfigSpec",
         look=check_cdi,
     ),
     Check(

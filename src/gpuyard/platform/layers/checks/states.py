@@ -122,7 +122,7 @@ def check_policy(check: Check, case: Case) -> Iterator[Finding]:
     if case.policies and others:
         yield check.found(
             "error",
-            "there are a ClusterPolicy and a GPUCluster; the gpu-operator serves one of them",
+            "there are a ClusterPolicy and a GPUCluster; the gpu-operator allows one of them",
             "delete one: ClusterPolicy for device plugins, GPUCluster for DRA",
             on=title("GPUCluster", others[0]),
         )
@@ -165,8 +165,8 @@ CHECKS = (
     Check(
         id="POLICY-STATE",
         title="The gpu-operator has one policy, and it is in force",
-        source="NVIDIA/gpu-operator v26.7.0, api/nvidia/v1/clusterpolicy_types.go; release notes "
-        "of v26.7.0, GPUCluster",
+        source="NVIDIA/gpu-operator v26.7.0, api/nvidia/v1/clusterpolicy_types.go and "
+        "controllers/nodelabeling_controller.go",
         look=check_policy,
     ),
     Check(
