@@ -1,6 +1,9 @@
 """Commands that look at a live cluster, at a real API server, with many rights and with few."""
 
 import json
+import re
+import shlex
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,7 +19,7 @@ from tests.cluster_world import (
     unused_name,
     using,
 )
-from tests.program import Forked, run_in_terminal
+from tests.program import Forked, run as run_program, run_in_terminal
 from tests.small_manifests import TRAIN
 
 RULE = "GPU-SHM"
@@ -175,6 +178,30 @@ def test_wrong_use_is_one_sentence(gpuyard, tmp_path, args, expected):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("verb", ["lint", "doctor"])
+def test_the_examples_of_the_help_work_as_printed(gpuyard, yard, tmp_path, verb):
+    _, admin, _ = yard
+    config = json.loads(Path(admin).read_text())
+    config["contexts"][0]["name"] = config["current-context"] = "prod"
+    (tmp_path / "config").write_text(json.dumps(config))
+    (tmp_path / "k8s").mkdir()
+    (tmp_path / "k8s" / "train.yaml").write_text(TRAIN)
+    items = small_clouds.gke()
+    (tmp_path / "cluster.json").write_text(json.dumps({"kind": "List", "items": items}))
+    shown = gpuyard(verb, "--help", cwd=tmp_path).stdout
+    examples = re.findall(rf"^    gpuyard ({verb}.*)$", shown, re.MULTILINE)
+    live = [one for one in examples if verb == "doctor" or "--cluster" in one]
+    assert len(live) == 3
+    for example in live:
+        done = run_program(*shlex.split(example), cwd=tmp_path, KUBECONFIG="config")
+        assert done.stdout, (example, done.stderr)
+        if "--as reader" in example:  # who has no rights here at all
+            assert "missing right: list nodes in the whole cluster" in done.stderr
+            assert done.returncode == (2 if verb == "doctor" else 0)
+        else:
+            assert done.returncode in {0, 1}, (example, done.stderr)
+
+
 # --- doctor ---------------------------------------------------------------------------------------
 
 
@@ -323,7 +350,7 @@ def test_doctor_reads_a_bundle(gpuyard, tmp_path, name, code):
         (("--bundle", "missing.json"), "missing.json: No such file or directory"),
         (("--bundle", "broken.json"), "make it with kubectl get"),
         (("--kubeconfig", "missing"), "missing"),
-        (("--bundle", "empty.json"), ""),
+        (("--bundle", "empty.json"), "empty.json holds no Node and no apps/DaemonSet objects"),
     ],
 )
 def test_doctor_used_wrongly(gpuyard, tmp_path, args, expected):

@@ -261,14 +261,14 @@ def test_who_installed_it(traces, expected):
 
 
 @pytest.mark.parametrize(
-    ("manager", "expected"),
+    ("written_by", "expected"),
     [("eksctl", "eksctl"), ("kubectl-create", "kubectl"), ("Terraform", "unknown"), (3, "unknown")],
 )
-def test_the_first_manager_of_its_fields_may_tell(manager, expected):
+def test_who_wrote_its_fields_may_tell(written_by, expected):
     value = small.daemon_set("plugin", "nvidia", "k8s-device-plugin:v0.20.0")
     value["metadata"]["managedFields"] = [
         {"manager": "kubectl", "subresource": "status"},
-        {"manager": manager},
+        {"manager": written_by},
     ]
     assert installer_of(value, Facts(listed={})).name == expected
 

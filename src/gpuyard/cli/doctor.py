@@ -64,7 +64,7 @@ def command(
     if bundle_path is not None and (context or kubeconfig or impersonate):
         raise click.UsageError("--bundle is the cluster; leave out the options of a live one")
     output.check_writable(to)
-    from gpuyard.platform.layers import examine
+    from gpuyard.platform.layers import NEEDED, examine
     from gpuyard.platform.layers.report import as_json, as_table
 
     if bundle_path is not None:
@@ -80,6 +80,12 @@ def command(
         else as_table(found, source, columns=columns, color=color),
         to,
     )
+    if found.is_blind and bundle_path is not None:
+        click.echo(
+            f"gpuyard: {bundle_path} holds no {' and no '.join(sorted(NEEDED & set(found.unseen)))}"
+            " objects; make it with kubectl get nodes,pods,ds,deploy -A -o json",
+            err=True,
+        )
     if found.is_blind or (is_incomplete and not partial):
         click.get_current_context().exit(2)
     if not found.is_fine:

@@ -19,6 +19,6 @@ What was not listed is said to be unseen, never taken for missing (DESIGN, law 5
 """
 
 from gpuyard.platform.layers.diagnosis import Diagnosis, examine
-from gpuyard.platform.layers.facts import KINDS, Facts
+from gpuyard.platform.layers.facts import KINDS, NEEDED, Facts
 
-__all__ = ["KINDS", "Diagnosis", "Facts", "examine"]
+__all__ = ["KINDS", "NEEDED", "Diagnosis", "Facts", "examine"]

@@ -77,7 +77,7 @@ def installer_of(value: Mapping[str, object], facts: Facts) -> Installer:
         or _helm(labels, notes)
         or _rancher(notes)
         or _kubectl(notes)
-        or _manager(found)
+        or _writer(found)
         or UNKNOWN
     )
 
@@ -152,7 +152,7 @@ def _kubectl(notes: Mapping[str, str]) -> Installer | None:
     return Installer(kind="manifest", name="kubectl apply") if LAST_APPLIED in notes else None
 
 
-def _manager(found: View) -> Installer | None:
+def _writer(found: View) -> Installer | None:
     for _, field in found.mappings("metadata", "managedFields"):
         if plain.text(field, "subresource"):
             continue
