@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gpuyard.kube.access import Access
     from gpuyard.kube.client import Client
     from gpuyard.kube.discovery.served import Served
-    from gpuyard.kube.gather import Gathered, Unread
+    from gpuyard.kube.gather import Gathered, Kind, Unread
     from gpuyard.kube.kubeconfig.choose import Wish
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -150,20 +150,23 @@ async def _look(wanted: "Wish", kinds: tuple[str, ...], everywhere: Collection[s
             served = await discover(cluster.client)
             parts = [
                 await _gather(cluster.client, served, part, namespace, cluster.access, say)
-                for part, namespace in _parts(kinds, wanted.namespace, everywhere)
+                for part, namespace in _parts(kinds, wanted.namespace, everywhere, served)
             ]
     return _found(parts, cluster.access, at, time.monotonic() - started)
 
 
 def _parts(
-    kinds: tuple[str, ...], namespace: str | None, everywhere: Collection[str]
-) -> list[tuple[list[tuple[str, str]], str]]:
+    kinds: Iterable[str], namespace: str | None, everywhere: Collection[str], served: "Served"
+) -> "list[tuple[list[Kind], str]]":
     """Return which kinds are read where: (kinds, namespace or "" for all)."""
-    if not namespace:
-        return [([_read(one) for one in kinds], "")]
-    beyond = [_read(one) for one in kinds if one in everywhere]
-    within = [_read(one) for one in kinds if one not in everywhere]
-    return [(part, place) for part, place in ((within, namespace), (beyond, "")) if part]
+    within: list[Kind] = []
+    beyond: list[Kind] = []
+    for written in kinds:
+        kind = _read(written)
+        resource = served.find(*kind)
+        is_narrow = namespace and written not in everywhere and resource and resource.is_namespaced
+        (within if is_narrow else beyond).append(kind)
+    return [(part, place) for part, place in ((within, namespace or ""), (beyond, "")) if part]
 
 
 async def _gather(
