@@ -16,8 +16,17 @@ spec:
           image: registry.example/trainer:1.4
           resources: # two H100
             limits:
+              cpu: "16"
               memory: 64Gi
               nvidia.com/gpu: 2
+      priorityClassName: research
+  activeDeadlineSeconds: 172800
+  ttlSecondsAfterFinished: 86400
+  podFailurePolicy:
+    rules:
+      - action: Ignore
+        onPodConditions:
+          - type: DisruptionTarget
 """
 # What every rule of the catalogue has nothing to say about.
 WEB = """\
@@ -41,7 +50,7 @@ NODE = """\
 {"apiVersion": "v1", "kind": "List", "items": [
   {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "gpu-0"},
    "spec": {"providerID": "example://0"},
-   "status": {"allocatable": {"cpu": "96", "nvidia.com/gpu": "8"}}}
+   "status": {"allocatable": {"cpu": "96", "memory": "512Gi", "nvidia.com/gpu": "8"}}}
 ]}
 """
 RULE = "GPU-SHM"  # what TRAIN breaks

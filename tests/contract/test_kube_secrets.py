@@ -19,6 +19,10 @@ from tests.cluster_world import administered, make_service_account, run, send, u
 from tests.tcp_proxies import tunnel
 
 PATH = "/api/v1/namespaces"
+EXTENSION = {
+    "name": "client.authentication.k8s.io/exec",
+    "extension": {"password": "geheime-erweiterung"},
+}
 
 
 @pytest.fixture
@@ -62,6 +66,7 @@ def users(cluster, token, tmp_path):
         "command": str(printing),
         "args": ["--password=geheimes-argument"],
         "env": [{"name": "PASSWORD", "value": "geheime-variable"}],
+        "provideClusterInfo": True,
     }
     (tmp_path / "token").write_text(token)
     return [
@@ -83,13 +88,19 @@ def test_secrets_are_nowhere_to_be_seen(cluster, heard, tmp_path):
             async with tunnel("anna:geheimer-proxy") as (address, _):
                 for user, secrets in users(cluster, token, tmp_path):
                     file = cluster.kubeconfig(unused_name(), user)
-                    access = find(Wish(kubeconfig=str(file)), {})
-                    proxy = Secret(address.replace("//", "//anna:geheimer-proxy@"))
-                    proxied = msgspec.structs.replace(access, proxy=proxy)
-                    shown = [repr(files.load(str(file), {}))]
-                    shown += [await attempt(one) for one in (access, proxied)]
-                    seen = "\n".join([*shown, heard()])
-                    for secret in [*secrets, "geheimer-proxy"]:
+                    proxied = tmp_path / "proxied"
+                    config = msgspec.json.decode(file.read_bytes())
+                    config["clusters"][0]["cluster"] |= {
+                        "proxy-url": address.replace("//", "//anna:geheimer-proxy@"),
+                        "extensions": [EXTENSION],
+                    }
+                    proxied.write_bytes(msgspec.json.encode(config))
+                    seen = ""
+                    for one in (file, proxied):
+                        seen += repr(files.load(str(one), {}))
+                        seen += await attempt(find(Wish(kubeconfig=str(one)), {}))
+                    seen += heard()
+                    for secret in [*secrets, "geheimer-proxy", "geheime-erweiterung"]:
                         assert [form for form in forms(secret) if form in seen] == []
             assert "connect_tcp" in heard()  # the loudest logs were listened to
 

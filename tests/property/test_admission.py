@@ -1,6 +1,7 @@
 """Rounds of admission in any yard: what they promise is there, and they come to rest."""
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given
 
 from gpuyard.model.queues import (
@@ -9,6 +10,7 @@ from gpuyard.model.queues import (
     Cohort,
     FlavorFungibility,
     FlavorQuotas,
+    FlavorResource,
     QueuePreemption,
     ResourceGroup,
     ResourceQuota,
@@ -22,8 +24,18 @@ from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.flavors.modes import Mode
 from gpuyard.scheduling.flavors.rules import FlavorRules
 from gpuyard.scheduling.ordering.between import BetweenRules
-from gpuyard.scheduling.preemption.queues.rules import QueuePreemptionRules
+from gpuyard.scheduling.preemption.queues.minimal import Trial
+from gpuyard.scheduling.preemption.queues.rules import Demand, QueuePreemptionRules
+from gpuyard.scheduling.queues import Held
+from tests.kept_answers import asked_again
 from tests.small_yard import Yard, state
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _answers_are_checked():
+    with asked_again():
+        yield
+
 
 GPU = "gpu"
 FLAVORS = ("a", "b")
@@ -244,6 +256,43 @@ def test_preemption_is_never_for_nothing(yard):
             assert yard.nominator().nominate(head).assignment.mode is Mode.FIT
             (again,) = one_round.run(yard.nominator(), [head])
             assert again.outcome == "admitted"
+
+
+@given(yards(), st.data())
+def test_where_the_state_has_the_same_number_the_same_is_used(yard, data):
+    """What a round remembers goes by this number."""
+    queues, known, taken = yard.queues, {}, []
+
+    def note():
+        assert known.setdefault(queues.state, state(queues)) == state(queues)
+
+    for _ in range(data.draw(st.integers(1, 6))):
+        note()
+        out = data.draw(st.sets(st.sampled_from([*sorted(queues.admitted), ""]))) - {""}
+        with data.draw(st.sampled_from((queues.without, queues.without_usage)))(out):
+            note()
+        name = data.draw(st.sampled_from(sorted(queues.specs)))
+        key = FlavorResource(data.draw(st.sampled_from(FLAVORS)), GPU)
+        usage = Usage(((key, data.draw(st.integers(0, 3))),))
+        with queues.using(name, usage), queues.without_holds():
+            note()
+        demand = Demand(
+            workload=Workload(key="new", pod_sets=(), created_ns=0),
+            queue=name,
+            usage=usage,
+            contested=frozenset((key,)),
+        )
+        with Trial(queues, demand) as trial:
+            for each in sorted(out):
+                trial.take_out(queues.admitted[each])
+                note()
+        note()
+        taken.append((name, usage))
+        queues.use(name, usage)
+        if data.draw(st.booleans()):
+            queues.release(*taken.pop(0))
+        if data.draw(st.booleans()):
+            queues.hold("new", Held(name, usage))
 
 
 @given(yards())

@@ -17,8 +17,17 @@ from gpuyard.scheduling.preemption.cheapest.consolidate import (
     ConsolidationRules,
     consolidate,
 )
-from gpuyard.scheduling.preemption.cheapest.cost import Gang, Limits, VictimRules, candidate, spared
-from gpuyard.scheduling.preemption.cheapest.victims import Victims, cheapest
+from gpuyard.scheduling.preemption.cheapest.cost import (
+    Gang,
+    Limits,
+    VictimRules,
+    candidate,
+    left,
+    spared,
+)
+from gpuyard.scheduling.preemption.cheapest.cover import _Search
+from gpuyard.scheduling.preemption.cheapest.freed import Freed
+from gpuyard.scheduling.preemption.cheapest.victims import Victims, by_shape, cheapest
 from tests.small_fleet import node, placer_of, snapshot_of, template
 from verification import victims as verification
 
@@ -59,6 +68,43 @@ def test_asking_leaves_no_trace(seed):
     assert type(answers[0]) is type(answers[1])
     if isinstance(answers[0], Victims) and case.placer.policy.tie_break == "rank":
         assert answers[0] == answers[1]
+
+
+@FEW
+@given(seed=seeds, allowing=st.floats(0, 1))
+def test_many_at_once_are_given_back_as_one_after_the_other(seed, allowing):
+    search, freed = _search_of(verification.draw(seed))
+    gone = np.random.default_rng(seed).random(search.size) < allowing
+    if freed.total(gone) < freed.count:
+        return
+    needed = gone.copy()
+    for one in sorted(np.flatnonzero(gone), key=lambda one: (-search.cost[one], one)):
+        needed[one] = False
+        needed[one] = freed.total(needed) < freed.count
+    assert search._given_back(gone, search.cost).tolist() == needed.tolist()
+
+
+@FEW
+@given(seed=seeds)
+def test_many_bundles_at_once_are_the_same_as_each_by_itself(seed):
+    search, freed = _search_of(verification.draw(seed))
+    rng = np.random.default_rng(seed)
+    free, left = freed.without(search.nobody)
+    now = free, left, freed.room(free, left)
+    lines = [rng.permutation(entries)[: rng.integers(1, 6)] for entries in freed.at if len(entries)]
+    price = rng.integers(0, 4, search.size).astype(np.float64)
+    together = search._needed(lines, price, now)
+    assert together == [who for line in lines for who in search._needed([line], price, now)]
+
+
+def _search_of(case):
+    snapshot = case.placer.snapshot
+    candidates = [
+        candidate(snapshot, one, case.rules, Limits(), verification.NOW_NS) for one in case.running
+    ]
+    (shape, members), *_ = by_shape(snapshot, case.gang.pods).items()
+    freed = Freed(case.placer, shape, len(members), candidates)
+    return _Search(freed, candidates, left(Limits()), case.rules), freed
 
 
 @FEW

@@ -6,6 +6,7 @@ from graphlib import TopologicalSorter
 import hypothesis.strategies as st
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import note, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -13,7 +14,14 @@ from gpuyard.model.caps import EACH, UsageCap
 from gpuyard.model.deltas import NodeObserved, PodGone
 from gpuyard.model.ledger import Eviction, EvictionRules, Hold
 from gpuyard.model.nodes import Device, Node
-from gpuyard.model.queues import ClusterQueue, Cohort, LocalQueue, QueuePreemption, ResourceFlavor
+from gpuyard.model.queues import (
+    ClusterQueue,
+    Cohort,
+    FlavorFungibility,
+    LocalQueue,
+    QueuePreemption,
+    ResourceFlavor,
+)
 from gpuyard.model.resources import Resources
 from gpuyard.model.topology import HOSTNAME, Topology, TopologyRequest
 from gpuyard.model.workloads import DeviceRequest
@@ -30,14 +38,28 @@ from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import Loss, Queues
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.scheduling.topology import survey
+from tests.kept_answers import asked_again
 from tests.small_queues import GPU, group, pods, workload
 
+
+@pytest.fixture(autouse=True, scope="module")
+def _answers_are_checked():
+    with asked_again():
+        yield
+
+
 QUEUE_NAMES = ("a", "b", "c", "d")
+ROUNDS_MAX = 1000
+TRIES_MAX = 5  # of one workload in one pass: flavors alone and both, and once more
 RACK = "rack"
 PREEMPTIONS = (
     QueuePreemption(),
     QueuePreemption(within_cluster_queue="LowerPriority", reclaim_within_cohort="Any"),
     QueuePreemption(reclaim_within_cohort="LowerPriority"),
+)
+WISHES = (
+    FlavorFungibility(),
+    FlavorFungibility(when_can_borrow="TryNextFlavor", when_can_preempt="Preempt"),
 )
 TOPOLOGIES = (
     None,
@@ -66,7 +88,7 @@ def policies(draw):
     moves = ConsolidationRules(after_ns=0) if hold_ns and draw(st.booleans()) else None
     return QueuePolicy(
         rules=rules,
-        rounds_per_cycle=draw(st.sampled_from((1, 50))),
+        rounds_per_cycle=draw(st.sampled_from((1, ROUNDS_MAX))),
         keeps_domains=draw(st.booleans()),
         hold_ns=hold_ns,
         moves=moves,
@@ -89,31 +111,40 @@ def on_devices(pod_set):
 
 
 class Passes(RuleBasedStateMachine):
-    """Queues over two racks of two hosts with four GPUs each."""
+    """Queues over two racks of two hosts with four GPUs each, in one flavor or one by rack."""
 
     @initialize(
         policy=policies(),
         quotas=st.lists(st.sampled_from((0, 2, 4, 6, 8)), min_size=4, max_size=4),
         limits=st.lists(st.none() | st.integers(0, 8), min_size=4, max_size=4),
         allowed=st.lists(st.sampled_from(PREEMPTIONS), min_size=4, max_size=4),
-        has_nodes=st.booleans(),
+        wishes=st.sampled_from(WISHES),
+        kind=st.fixed_dictionaries(
+            dict.fromkeys(("is_strict", "by_rack", "has_nodes", "has_places"), st.booleans())
+        ),
     )
-    def begin(self, policy, quotas, limits, allowed, has_nodes):
+    def begin(self, policy, quotas, limits, allowed, wishes, kind):
         note(f"{policy}")
         self.policy = policy
+        flavors = {"h100": (("zone", "z"),)}
+        if kind["by_rack"]:
+            flavors = {"h100": ((RACK, "r0"),), "a100": ((RACK, "r1"),)}
+        strict = QUEUE_NAMES[:2] if kind["is_strict"] else ()
         specs = [
             ClusterQueue(
                 name=name,
                 cohort=("left", "left", "right", "")[index],
-                resource_groups=(group(h100=(quotas[index], limits[index])),),
+                queueing_strategy="StrictFIFO" if name in strict else "BestEffortFIFO",
+                resource_groups=(group(**dict.fromkeys(flavors, (quotas[index], limits[index]))),),
                 preemption=allowed[index],
+                fungibility=wishes,
             )
             for index, name in enumerate(QUEUE_NAMES)
         ]
         self.snapshot = Snapshot()
         for index in range(4):
             name = f"n{index}"
-            labels = ((HOSTNAME, name), (RACK, f"r{index // 2}"))
+            labels = ((HOSTNAME, name), (RACK, f"r{index // 2}"), ("zone", "z"))
             node = Node(
                 name=name,
                 rank=index,
@@ -123,17 +154,24 @@ class Passes(RuleBasedStateMachine):
             )
             self.snapshot.apply(NodeObserved(node))
         self.placer = None
-        flavor = ResourceFlavor(name="h100", topology="racks" if has_nodes else "")
+        self.has_places = kind["has_nodes"] and kind["has_places"]
+        made = [
+            ResourceFlavor(
+                name=name, node_labels=labels, topology="racks" if self.has_places else ""
+            )
+            for name, labels in flavors.items()
+        ]
         places = {}
-        if has_nodes:
+        if kind["has_nodes"]:
             rng = np.random.default_rng(0)
             self.placer = Placer(self.snapshot, presets.placement("best-fit"), rng)
+        if self.has_places:
             topology = Topology(name="racks", levels=(RACK, HOSTNAME))
-            places = {"h100": survey(self.snapshot, flavor, topology)}
+            places = {each.name: survey(self.snapshot, each, topology) for each in made}
         self.queues = Queues(
             specs,
             [Cohort(name="left", parent="root"), Cohort(name="right", parent="root")],
-            flavors=[flavor],
+            flavors=made,
             local_queues=[
                 LocalQueue(namespace="t", name=name, cluster_queue=name) for name in QUEUE_NAMES
             ],
@@ -172,7 +210,9 @@ class Passes(RuleBasedStateMachine):
         asked = msgspec.structs.replace(
             workload(
                 on_devices(
-                    pods(count, gpus, min_count=least, topology=topology if self.placer else None)
+                    pods(
+                        count, gpus, min_count=least, topology=topology if self.has_places else None
+                    )
                 ),
                 key=f"t/w{self.count}",
             ),
@@ -191,6 +231,7 @@ class Passes(RuleBasedStateMachine):
         for index, key in enumerate(self.queues.admitted):
             self.queues.losses[key] = Loss(index % 3, index % 5)
         before = {key for key, held in self.queues.admitted.items() if held.evicted}
+        waiting = sum(map(len, self.waiting.pending.values()))
         plan = queue_cycle.run(
             self.waiting,
             self.nominator,
@@ -200,6 +241,7 @@ class Passes(RuleBasedStateMachine):
             placer=self.placer,
         )
         self.ledger = self.ledger.after(plan.changes)
+        assert plan.rounds <= 1 + TRIES_MAX * waiting
         for evict in plan.evicts:
             assert evict.victim not in before, "told to go twice"
             assert self.queues.admitted[evict.victim].evicted
@@ -260,7 +302,7 @@ class Passes(RuleBasedStateMachine):
 
     @invariant()
     def what_is_held_is_there_once_victims_are_gone(self):
-        if not self.has_begun() or self.placer is None:
+        if not self.has_begun() or not self.has_places:
             return
         taken = Counter()
         for booking in self.snapshot.bookings.values():

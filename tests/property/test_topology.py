@@ -17,6 +17,7 @@ from gpuyard.scheduling.topology import (
     truncated,
     usage_of,
 )
+from gpuyard.scheduling.topology.assign import may_hold
 from gpuyard.scheduling.topology.counts import how_many
 from gpuyard.scheduling.topology.tree import grow
 from tests.small_topology import LEVELS, ask, host, shown, yard
@@ -143,6 +144,32 @@ def test_what_is_found_for_several_pod_sets_fits_together(cpus, requests, rules)
             for request, places in zip(named, found, strict=True)
         ]
         assert capacity.fits(usages)
+
+
+changes = st.lists(
+    st.tuples(st.booleans(), st.integers(0, HOSTS_MAX), st.integers(1, 4)), max_size=10
+)
+
+
+@given(hosts(), st.lists(sliced(), min_size=1, max_size=3), rules, changes)
+def test_kept_answers_are_those_of_a_new_capacity(cpus, requests, rules, steps):
+    """What is remembered of leaves and of an empty topology is what would be counted anew."""
+    capacity, promised = yard(cpus), []
+    for is_back, leaf, count in steps:
+        if is_back and promised:
+            capacity.release(promised.pop(leaf % len(promised)))
+        else:
+            places = truncated_to(capacity, leaf, count)
+            promised.append(usage_of("gpus", ask(count, "unconstrained").per_pod, places))
+            capacity.use(promised[-1])
+        anew = yard(cpus)
+        for usage in promised:
+            anew.use(usage)
+        for request in requests:
+            for empty in (False, True):
+                found = place(capacity, [request], rules=rules, empty=empty)
+                assert found == place(anew, [request], rules=rules, empty=empty)
+                assert isinstance(found, Refusal) or empty or may_hold(capacity, [request], rules)
 
 
 @given(hosts(), st.lists(st.tuples(st.integers(0, HOSTS_MAX), st.integers(0, 4)), max_size=8))

@@ -495,14 +495,14 @@ def test_devices_without_quota_for_them_need_none():
     assert by_reason(yard.idle()) == {"PendingEvaluation": 4000}
 
 
-def test_where_admission_takes_a_flavor_without_room_the_others_do_not_help():
-    """Quota is there in both flavors, and admission takes the first, whose nodes are full."""
+def test_where_the_first_flavor_has_no_room_the_next_was_not_tried_yet():
+    """Quota is there in both flavors, and the nodes of the first are full."""
     yard = Yard([node("a", flavor="a100"), node("h")], [queue(flavors=("a100", "h100"))])
     yard.run_on("a", pods(1, 3))
     yard.submit("t/w", pods(1, 4))
     found = {(row.flavor, row.reason): row.milli for row in yard.idle().rows}
-    assert found == {("a100", "Fragmentation"): 1000, ("h100", "Fragmentation"): 4000}
-    assert yard.cycle() == []
+    assert found == {("a100", "Fragmentation"): 1000, ("h100", "PendingEvaluation"): 4000}
+    assert yard.cycle() == ["t/w"]
 
 
 # -- nothing is changed

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, strategies as st
 
 from gpuyard.kube.access import CertificateFiles, ExecCommand, Login
+from gpuyard.kube.authority import Authority
 from gpuyard.kube.errors import CredentialError
 from gpuyard.kube.login import exec_plugin, files
 from gpuyard.kube.login.exec_plugin import ExecPluginSource
 from gpuyard.kube.login.files import WatchedFile
 from gpuyard.kube.login.sources import source_of
 from gpuyard.kube.login.validity import validity
-from gpuyard.kube.secret import Secret
-from gpuyard.local.certificates import Authority
+from gpuyard.kube.secret import Secret, SecretJson
 from tests.processes import is_running, wait_until
 
 V1 = "client.authentication.k8s.io/v1"
@@ -190,7 +190,9 @@ def test_a_plugin_is_told_what_is_wanted(tmp_path):
         f"print({printed({'token': 't'})!r})"
     )
     environment = (("EXTRA", Secret("x")),)
-    source = python_plugin(body, environment=environment, cluster_info={"server": "https://a"})
+    source = python_plugin(
+        body, environment=environment, cluster_info=SecretJson.of({"server": "https://a"})
+    )
     assert identity(source).authorization.reveal() == "Bearer t"
     information, extra, standard_input = json.loads(told.read_text())
     assert json.loads(information) == {

@@ -220,7 +220,7 @@ def test_a_plugin_is_told_about_its_cluster_only_if_it_wants(write):
     quiet = write(cluster=cluster, user={"exec": PLUGIN})
     assert quiet.login.exec.cluster_info is None
     told = write(cluster=cluster, user={"exec": PLUGIN | {"provideClusterInfo": True}})
-    assert told.login.exec.cluster_info == {
+    assert msgspec.json.decode(told.login.exec.cluster_info.reveal()) == {
         "server": SERVER,
         "tls-server-name": "api",
         "certificate-authority-data": PEM64,

@@ -139,3 +139,41 @@ def test_the_least_is_lost_nearly_always():
 def test_the_newest_lose_more():
     """So the comparison can come out wrong."""
     assert near(compared(msgspec.structs.replace(RULES, victims="newest"))) < 0.95
+
+
+def test_who_could_never_help_is_left_out_and_nothing_else_changes(monkeypatch):
+    """Candidates whose claim is good for nothing are not collected: the victims are the same."""
+
+    def everybody(queues, asked, rules, orders, _=None):
+        return [
+            sorted(classical.collect(queues, asked, rules, order), key=classical._turn)
+            for order in orders
+        ]
+
+    useful, rng, left_out = classical.in_turn, Random(5), 0
+    newest = msgspec.structs.replace(RULES, victims="newest", revalidate=False)
+    for _ in range(200):
+        queues, demands = a_world(rng)
+        for asked in demands:
+            few = [targets(queues, asked, rules) for rules in (RULES, newest)]
+            with monkeypatch.context() as patched:
+                patched.setattr(classical, "in_turn", everybody)
+                assert [targets(queues, asked, rules) for rules in (RULES, newest)] == few
+            all_of_them = everybody(queues, asked, RULES, ["newest"])
+            left_out += len(all_of_them[0]) - len(useful(queues, asked, RULES, ["newest"])[0])
+    assert left_out
+
+
+def test_candidates_that_were_known_before_are_those_that_would_be_found():
+    rng, known_to_all = Random(6), 0
+    for _ in range(200):
+        queues, demands = a_world(rng)
+        offers = classical.Offers()
+        for asked in demands:
+            for newcomer in [None, *queues.admitted]:
+                out = [] if newcomer is None else [newcomer]
+                with queues.without(out):
+                    anew = targets(queues, asked, RULES)
+                    assert targets(queues, asked, RULES, known=offers) == anew
+                known_to_all += targets(queues, asked, RULES, known=offers) != anew
+    assert known_to_all

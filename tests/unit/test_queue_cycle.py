@@ -1,5 +1,7 @@
 """A pass over the queues: rounds, nodes for those who start, marks on those who have to go."""
 
+from itertools import zip_longest
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,20 +11,31 @@ from gpuyard.model.deltas import NodeObserved
 from gpuyard.model.ledger import Eviction, EvictionRules, Hold
 from gpuyard.model.nodes import Device, Node
 from gpuyard.model.plan import Evict
-from gpuyard.model.queues import FlavorResource, LocalQueue, QueuePreemption
+from gpuyard.model.queues import (
+    Admission,
+    Admitted,
+    FlavorFungibility,
+    FlavorResource,
+    LocalQueue,
+    PodSetAssignment,
+    QueuePreemption,
+    ResourceFlavor,
+)
 from gpuyard.model.resources import Resources
-from gpuyard.model.topology import HOSTNAME
+from gpuyard.model.topology import HOSTNAME, Topology
 from gpuyard.model.workloads import DeviceRequest, PodSet, PodTemplate, Request
-from gpuyard.scheduling import presets, queue_cycle
+from gpuyard.scheduling import landing, presets, queue_cycle
 from gpuyard.scheduling.admission.nominate import Nominator
+from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.ledger.evictions import eviction
 from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.queue_policy import QueuePolicy
-from gpuyard.scheduling.queues import Queues
+from gpuyard.scheduling.queues import Held, Loss, Queues
 from gpuyard.scheduling.snapshot import Snapshot
-from tests.small_queues import GPU, group, pods, queue, queues_of, workload
+from gpuyard.scheduling.topology import survey
+from tests.small_queues import GPU, group, pods, queue, queues_of, usage, workload
 
 NOW = 7
 
@@ -30,14 +43,14 @@ NOW = 7
 class Yard:
     """Queues, who waits in them, and passes."""
 
-    def __init__(self, *specs, policy=None, placer=None):
+    def __init__(self, *specs, policy=None, placer=None, flavors=(), places=None):
         self.policy = policy or QueuePolicy()
         self.placer = placer
         self.ledger = Ledger()
         names = [spec.name for spec in specs]
         local = [LocalQueue(namespace="t", name=name, cluster_queue=name) for name in names]
-        flavors = queues_of(*specs).flavors.values()
-        self.queues = Queues(specs, flavors=flavors, local_queues=local)
+        named = queues_of(*specs, flavors=flavors).flavors.values()
+        self.queues = Queues(specs, flavors=named, local_queues=local, places=places)
         self.waiting = Waiting(self.queues, self.policy.rules)
         self.nominator = Nominator(
             self.queues,
@@ -137,16 +150,17 @@ def test_when_the_victim_is_gone_its_place_is_taken():
     assert started(yard.run()) == ["t/high"]
 
 
-def a_placer(*gpus):
+def a_placer(*gpus, pools=()):
+    """Return a placer over nodes of so many GPUs, each in its pool where there are any."""
     snapshot = Snapshot()
-    for rank, count in enumerate(gpus):
+    for rank, (count, pool) in enumerate(zip_longest(gpus, pools, fillvalue="")):
         snapshot.apply(
             NodeObserved(
                 Node(
                     name=f"n{rank}",
                     rank=rank,
                     allocatable=Resources.of({GPU: count}),
-                    labels=((HOSTNAME, f"n{rank}"),),
+                    labels=((HOSTNAME, f"n{rank}"), ("pool", pool)),
                 )
             )
         )
@@ -242,7 +256,6 @@ def test_a_hold_expires():
     yard.waiting.pending["a"].delete("t/owner")
     yard.submit("other", pods(1), to="c")
     assert started(yard.run(now_ns=NOW + 99)) == []
-    yard.waiting.wake("c")
     assert started(yard.run(now_ns=NOW + 100)) == ["t/other"]
     assert yard.queues.holds == {}
 
@@ -427,3 +440,269 @@ def test_nobody_starts_on_what_victims_still_hold():
     plan = yard.run()
     assert ([each.victim for each in plan.evicts], len(plan.starts)) == (["t/victim"], 1)
     assert yard.queues.tree.cohorts["all"].usage[FlavorResource("h100", GPU)] <= 5
+
+
+# -- who was crowded out
+
+
+def crowded(**settings):
+    """Return a yard of two hosts: on one stands a borrower, and two owners want the other one.
+
+    The first of them may not have it; all that the second needs for itself is that one host.
+    """
+    placer = a_placer(4, 4)
+    topology = Topology(name="hosts", levels=(HOSTNAME,))
+    flavor = ResourceFlavor(name="h100", topology="hosts")
+    may_reclaim = QueuePreemption(reclaim_within_cohort="Any")
+    cap = UsageCap(name="fair", resource=GPU, amount=3, user="ann")
+    yard = Yard(
+        *(queue(group(h100=8), name=name, cohort="all", preemption=may_reclaim) for name in "ab"),
+        queue(group(h100=0), name="c", cohort="all"),
+        policy=QueuePolicy(caps=(cap,), **settings),
+        placer=placer,
+        flavors=[flavor],
+        places={"h100": survey(placer.snapshot, flavor, topology)},
+    )
+    yard.submit("borrower", pods(1, 4), to="c")
+    yard.run()
+    return yard
+
+
+@pytest.mark.parametrize("hold_ns", [0, 100])
+def test_nobody_evicts_because_of_somebody_who_does_not_start(hold_ns):
+    yard = crowded(rounds_per_cycle=9, hold_ns=hold_ns)
+    yard.submit("capped", pods(1, 4), to="a", user="ann", priority=1)
+    yard.submit("owner", pods(1, 4), to="b")
+    plan = yard.run()
+    assert (started(plan), plan.evicts) == (["t/owner"], ())
+    assert plan.waits.keys() == {"t/capped"}
+    assert yard.queues.holds == {}
+
+
+def test_who_was_crowded_out_evicts_where_the_other_did_start():
+    yard = crowded(rounds_per_cycle=9, hold_ns=100)
+    yard.submit("first", pods(1, 4), to="a", priority=1)
+    yard.submit("owner", pods(1, 4), to="b")
+    plan = yard.run()
+    assert started(plan) == ["t/first"]
+    assert [(each.victim, each.workload) for each in plan.evicts] == [("t/borrower", "t/owner")]
+    assert yard.queues.holds.keys() == {"t/owner"}
+
+
+def test_in_a_single_round_who_was_crowded_out_evicts_as_in_kueue():
+    yard = crowded()
+    yard.submit("capped", pods(1, 4), to="a", user="ann", priority=1)
+    yard.submit("owner", pods(1, 4), to="b")
+    plan = yard.run()
+    assert (started(plan), [each.victim for each in plan.evicts]) == ([], ["t/borrower"])
+
+
+# -- the other flavors
+
+
+def flavored(fleet, *specs, rounds=20, **policy):
+    """Return a yard over nodes of so many GPUs in each flavor."""
+    return Yard(
+        *specs,
+        policy=QueuePolicy(rounds_per_cycle=rounds, **policy),
+        placer=a_placer(*fleet.values(), pools=fleet.keys()),
+        flavors=[ResourceFlavor(name=name, node_labels=(("pool", name),)) for name in fleet],
+    )
+
+
+def given(plan):
+    """Return the flavors of who starts."""
+    return {
+        each.workload: {name for one in each.admission.pod_sets for _, name in one.flavors}
+        for each in plan.starts
+    }
+
+
+@pytest.fixture
+def landings(monkeypatch):
+    """Return who tried to land where."""
+    seen = []
+
+    def land(placer, queues, workload, admission, **more):
+        flavors = {name for each in admission.pod_sets for _, name in each.flavors}
+        seen.append((workload.key, *sorted(flavors)))
+        return landing.land(placer, queues, workload, admission, **more)
+
+    monkeypatch.setattr(queue_cycle, "land", land)
+    return seen
+
+
+def test_where_nodes_refuse_the_next_flavor_has_its_turn():
+    yard = flavored({"a": 4, "b": 8}, queue(group(a=64, b=64)))
+    yard.submit("w", pods(1, 8))
+    plan = yard.run()
+    assert (given(plan), plan.waits) == ({"t/w": {"b"}}, {})
+
+
+def test_with_one_round_a_cycle_it_has_it_in_the_next():
+    yard = flavored({"a": 4, "b": 8}, queue(group(a=64, b=64)), rounds=1)
+    yard.submit("w", pods(1, 8))
+    first = yard.run()
+    assert (first.waits["t/w"].outcome, first.goes_on) == ("skipped", True)
+    assert given(yard.run()) == {"t/w": {"b"}}
+
+
+def test_a_flavor_that_borrows_has_it_too():
+    """The queue would rather not borrow, so the second flavor comes before the first."""
+    wishes = FlavorFungibility(when_can_borrow="TryNextFlavor")
+    yard = flavored(
+        {"a": 8, "b": 4},
+        queue(group(a=0, b=64), cohort="all", fungibility=wishes),
+        queue(group(a=64, b=0), cohort="all", name="lender"),
+    )
+    yard.submit("w", pods(1, 8))
+    assert given(yard.run()) == {"t/w": {"a"}}
+
+
+@pytest.mark.parametrize("strategy", ["BestEffortFIFO", "StrictFIFO"])
+@pytest.mark.parametrize("change", ["something left", "other nodes"])
+def test_a_flavor_comes_back_when_something_changed(landings, strategy, change):
+    yard = flavored(
+        {"a": 4, "b": 8},
+        queue(group(a=64, b=0), cohort="all", queueing_strategy=strategy),
+        queue(group(a=0, b=8), cohort="all", name="lender"),
+    )
+    yard.submit("owner", pods(1, 8), to="lender")
+    yard.run()
+    yard.submit("w", pods(1, 8))
+    said = yard.run().waits["t/w"].message
+    assert "the nodes of flavor a do not take its pods" in said
+    assert "insufficient unused quota for nvidia.com/gpu in flavor b, 8 more needed" in said
+    yard.run()
+    assert landings.count(("t/w", "a")) == 1
+    if change == "something left":
+        yard.waiting.wake("main")
+    else:
+        yard.waiting.follow(yard.queues)
+    yard.run()
+    assert landings.count(("t/w", "a")) == 2
+
+
+def test_where_no_nodes_take_it_whatever_flavor_it_waits(landings):
+    yard = flavored({"a": 4, "b": 4}, queue(group(a=64, b=64)))
+    yard.submit("w", pods(1, 8))
+    plan = yard.run()
+    assert landings == [("t/w", "a"), ("t/w", "b")]
+    assert (plan.waits["t/w"].code, plan.goes_on) == ("Unschedulable", False)
+    assert list(yard.waiting.pending["main"].parked) == ["t/w"]
+
+
+def test_two_heads_that_nothing_takes_keep_no_pass_busy(landings):
+    """Their queues are strict, so both come in each round, and one began a round later."""
+    strict = {"queueing_strategy": "StrictFIFO"}
+    specs = [queue(group(a=64, b=64), name=name, **strict) for name in ("one", "two")]
+    yard = flavored({"a": 4, "b": 4}, *specs)
+    yard.submit("x", pods(1, 8), to="one", at=1)
+    yard.submit("before", pods(1, 1), to="two", at=0)
+    yard.submit("y", pods(1, 8), to="two", at=1)
+    plan = yard.run()
+    assert (started(plan), plan.rounds < 6) == (["t/before"], True)
+
+
+@pytest.mark.parametrize("strategy", ["BestEffortFIFO", "StrictFIFO"])
+def test_a_head_with_flavors_left_does_not_end_the_pass(strategy):
+    """It rather evicts in the first flavor than look further, and may not yet."""
+    yard = flavored(
+        {"a": 8, "b": 8},
+        queue(
+            group(a=8, b=8),
+            preemption=QueuePreemption(within_cluster_queue="LowerPriority"),
+            fungibility=FlavorFungibility(when_can_preempt="Preempt"),
+            queueing_strategy=strategy,
+        ),
+        rules=AdmissionRules(preempt_after_ns=10**9, preempt_when_waited_pct=100),
+    )
+    yard.nominator.now_ns = NOW
+    yard.submit("low", pods(2, 4))
+    yard.run()
+    yard.queues.losses = {"t/low": Loss(10**6, 10**7)}
+    yard.submit("w", pods(1, 8), priority=1)
+    plan = yard.run()
+    assert (given(plan), plan.evicts, plan.rounds) == ({"t/w": {"b"}}, (), 2)
+
+
+@pytest.mark.parametrize("fail_fast", [False, True])
+def test_who_seeks_another_place_in_vain_keeps_no_pass_busy(fail_fast):
+    placer = a_placer(4)
+    flavor = ResourceFlavor(name="h100", topology="hosts")
+    hosts = Topology(name="hosts", levels=(HOSTNAME,))
+    yard = Yard(
+        queue(group(h100=8)),
+        policy=QueuePolicy(rounds_per_cycle=20, rules=AdmissionRules(fail_fast=fail_fast)),
+        placer=placer,
+        flavors=[flavor],
+        places={"h100": survey(placer.snapshot, flavor, hosts)},
+    )
+    yard.submit("w", pods(1, 4))
+    yard.run()
+    held = yard.queues.remove("t/w")
+    yard.queues.admit(msgspec.structs.replace(held, unhealthy_nodes=("n0",)))
+    plan = yard.run()
+    assert (started(plan), plan.waits.keys(), plan.rounds) == ([], {"t/w"}, 1)
+
+
+@pytest.mark.parametrize("borrower", [(), ("old",)])
+def test_what_the_owner_of_a_hold_leaves_is_free_in_the_same_pass(borrower):
+    """Nobody waits for it, and nobody is evicted in its stead."""
+    reclaim = QueuePreemption(reclaim_within_cohort="Any")
+    yard = Yard(
+        queue(group(h100=4), name="a", cohort="all"),
+        queue(group(h100=4), name="b", cohort="all", preemption=reclaim),
+        queue(group(h100=0), name="c", cohort="all"),
+        policy=QueuePolicy(rounds_per_cycle=20, hold_ns=100),
+    )
+    for key in borrower:
+        yard.submit(key, pods(2), to="c")
+        yard.run()
+    room = 8 - yard.queues.tree.cohorts["all"].usage.get(FlavorResource("h100", GPU), 0)
+    yard.queues.hold("t/owner", Held("a", usage({"h100": room})))
+    yard.ledger = Ledger([Hold(workload="t/owner", rooms=(), since_ns=0, until_ns=NOW + 100)])
+    yard.submit("owner", pods(2), to="a", priority=1)
+    yard.submit("other", pods(2), to="b")
+    plan = yard.run()
+    assert (started(plan), plan.evicts) == (["t/owner", "t/other"], ())
+
+
+def test_nobody_evicts_in_another_flavor_because_of_somebody_who_does_not_start():
+    """Both borrow the same last GPU; a cap keeps the first out, and the other one has it."""
+    low = {"within_cluster_queue": "LowerPriority"}
+    yard = Yard(
+        queue(group(a=0, b=0), name="one", cohort="all"),
+        queue(group(a=0, b=1), name="two", cohort="all", preemption=QueuePreemption(**low)),
+        queue(group(a=1, b=0), name="lender", cohort="all"),
+        policy=QueuePolicy(
+            rounds_per_cycle=20,
+            caps=(UsageCap(name="fair", resource=GPU, amount=0, user="ann"),),
+        ),
+    )
+    standing = PodSetAssignment(
+        name="main", count=1, flavors=((GPU, "b"),), usage=Resources.of({GPU: 1})
+    )
+    old = Admitted(workload=workload(pods(1), key="t/old"), admission=Admission("two", (standing,)))
+    yard.queues.admit(old)
+    yard.submit("capped", pods(1), to="one", user="ann", priority=2)
+    yard.submit("w", pods(1), to="two", priority=1)
+    plan = yard.run()
+    assert (given(plan), plan.evicts) == ({"t/w": {"a"}}, ())
+
+
+def test_whose_flavor_gained_meanwhile_looks_at_it_again():
+    """A position is kept for a cycle whatever was freed; behind it there is no quota at all."""
+    yard = Yard(
+        queue(group(a=0, b=0), name="one", cohort="all"),
+        queue(group(a=0, b=0), name="two", cohort="all"),
+        queue(group(a=1, b=0), name="lender", cohort="all"),
+    )
+    yard.submit("first", pods(1), to="one", priority=1)
+    yard.submit("w", pods(1), to="two")
+    plan = yard.run()
+    assert (started(plan), plan.waits["t/w"].outcome) == (["t/first"], "skipped")
+    yard.queues.remove("t/first")
+    yard.waiting.wake("one")
+    yard.policy = QueuePolicy(rounds_per_cycle=20)
+    assert started(yard.run()) == ["t/w"]

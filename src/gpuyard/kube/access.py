@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from gpuyard.kube.secret import Secret
+from gpuyard.kube.secret import Secret, SecretJson
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class ExecCommand(msgspec.Struct, frozen=True, kw_only=True):
     environment: tuple[tuple[str, Secret], ...] = ()
     api_version: str
     install_hint: str = ""
-    cluster_info: dict[str, object] | None = None
+    cluster_info: SecretJson | None = None
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):

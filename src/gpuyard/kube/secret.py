@@ -7,6 +7,8 @@ text, and its callers are few enough to read.
 import hmac
 from typing import NoReturn
 
+import msgspec
+
 
 class Secret:
     """A text that shows itself only to who asks by name."""
@@ -36,3 +38,14 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is not written down: it can be neither pickled nor copied")
+
+
+class SecretJson(Secret):
+    """Any value, as JSON text: what somebody else's program is told, passwords perhaps included."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, value: object) -> "SecretJson":
+        """Return a value as JSON; raises TypeError where it has no such form."""
+        return cls(msgspec.json.encode(value).decode())

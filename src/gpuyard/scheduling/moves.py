@@ -9,7 +9,7 @@ leave the large machine that it took because nothing else was free at the time.
 Flavors are tried in the order of the queue. The state is the same afterwards.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from typing import NamedTuple
@@ -31,8 +31,15 @@ from gpuyard.scheduling.preemption.cheapest.consolidate import (
     largest_first,
     movers,
 )
-from gpuyard.scheduling.preemption.cheapest.cost import Gang, Limits, VictimRules
-from gpuyard.scheduling.preemption.cheapest.victims import Victims, cheapest, depart
+from gpuyard.scheduling.preemption.cheapest.cost import (
+    Candidate,
+    Gang,
+    Limits,
+    VictimRules,
+    candidate,
+    spared,
+)
+from gpuyard.scheduling.preemption.cheapest.victims import NoVictims, Victims, cheapest_of, depart
 from gpuyard.scheduling.queues import NOTHING_LOST, Queues
 from gpuyard.scheduling.snapshot import Snapshot
 
@@ -81,13 +88,25 @@ def find(
         for each in _running(queues, snapshot, gang.key, now_ns)
         if is_small(snapshot, each, rules)
     ]
+    offered = (candidate(snapshot, each, RULES, NO_LIMITS, now_ns) for each in running)
+    known = {
+        each.running.key: each for each in offered if spared(gang, each, RULES, NO_LIMITS) is None
+    }
     for name in queues.flavors_of(head.queue):
         there = Gang(key=gang.key, pods=tuple(_in_flavor(pods, queues.flavors[name])))
-        choose = partial(cheapest, placer, there, rules=RULES, limits=NO_LIMITS, now_ns=now_ns)
+        choose = partial(_choose, placer, there, known)
         found = movers(there, running, rules, choose, trial.land_all)
         if not isinstance(found, NoConsolidation):
             return found
     return None
+
+
+def _choose(
+    placer: Placer, gang: Gang, known: Mapping[str, Candidate], offered: Iterable[Running]
+) -> Victims | NoVictims:
+    """Return the cheapest of those who are `offered`; `known` are all that may go."""
+    legal = [known[each.key] for each in offered if each.key in known]
+    return cheapest_of(placer, gang, legal, rules=RULES, limits=NO_LIMITS)
 
 
 class _Trial:

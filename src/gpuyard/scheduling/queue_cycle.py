@@ -8,12 +8,15 @@ hold nodes (`landing`); a victim is marked, and keeps what it has until it is go
 parked or comes again.
 
 Where admission said that there is room and the nodes do not take the pods (devices in pieces,
-ports, affinity), the workload waits as if there had been none, and says so.
+ports, affinity), the workload is tried with the other flavors of its queue, as if there had been no
+quota in this one; where there are none left it waits, and says so. It comes back to a flavor when
+something changed that could help.
 
 Evictions are counted in the ledger and bounded by it: who was evicted within the window is spared,
 and where the brake is on nobody is evicted at all. What victims free is kept for whom they left,
 quota and places, until it starts or the hold expires: nobody else may take it, and no victim leaves
-for nothing.
+for nothing. Who lost its places or its flavor to somebody before it in the round evicts others, or
+goes on to its next flavor, only if that one did start: a cap or the nodes may have kept it out.
 
 Where the policy moves workloads (`moves`), it is asked first whether a few small ones can stand
 elsewhere, which costs less than an eviction and takes nothing from anybody. They are told to go
@@ -48,11 +51,14 @@ from gpuyard.scheduling.admission.nominate import Nominator
 from gpuyard.scheduling.admission.round import Objects, nobody_objects
 from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.flavors.assignment import PodSetFlavors
+from gpuyard.scheduling.flavors.modes import Mode
+from gpuyard.scheduling.flavors.scan import has_more
 from gpuyard.scheduling.landing import Landed, land
 from gpuyard.scheduling.ledger import Ledger, evictions
 from gpuyard.scheduling.moves import Moves
 from gpuyard.scheduling.ordering.turns import queued_ns
 from gpuyard.scheduling.placement import Placer
+from gpuyard.scheduling.preemption.queues.rules import Target
 from gpuyard.scheduling.queue_policy import QueuePolicy
 from gpuyard.scheduling.queues import NOTHING_LOST, Held
 
@@ -63,13 +69,17 @@ PRODUCT_LABEL = "nvidia.com/gpu.product"  # GPU feature discovery
 
 
 class QueuePlan(NamedTuple):
-    """What a pass decided; who waits comes with the last verdict on it."""
+    """What a pass decided; who waits comes with the last verdict on it.
+
+    `goes_on`: another pass at once may decide more, for this one had no rounds left.
+    """
 
     starts: tuple[Start, ...]
     evicts: tuple[Evict, ...]
     waits: dict[str, Verdict]
     changes: tuple[LedgerChange, ...]
     rounds: int
+    goes_on: bool
 
     def as_plan(self) -> Plan:
         """Return the same in the words that all plans share."""
@@ -102,21 +112,23 @@ def run(
     """
     serving = _Pass(waiting, nominator, policy, now_ns, ledger, placer)
     serving.begin()
-    rounds = 0
-    while rounds < min(policy.rounds_per_cycle, ROUNDS_MAX):
+    rounds, rounds_max = 0, min(policy.rounds_per_cycle, ROUNDS_MAX)
+    goes_on = True
+    while goes_on and rounds < rounds_max:
         heads = waiting.heads(now_ns)
         if not heads:
+            goes_on = False
             break
         rounds += 1
         verdicts = admission_round.run(nominator, heads, objects)
-        if not serving.carry_out(verdicts):
-            break
+        goes_on = serving.carry_out(verdicts, is_last=rounds == rounds_max)
     return QueuePlan(
         tuple(serving.starts),
         tuple(serving.evicts),
         serving.waits,
         tuple(serving.changes),
         rounds,
+        goes_on,
     )
 
 
@@ -146,10 +158,15 @@ class _Pass:
         self.changes: list[LedgerChange] = []
 
     def begin(self) -> None:
-        """Let go what was held too long, and spare who was evicted a moment ago."""
+        """Let go what was held too long, and spare who was evicted a moment ago.
+
+        Who waits in the tree of what was let go may be helped by that.
+        """
         for hold in self.ledger.of(Hold).values():
             if hold.until_ns <= self.now_ns:
-                self.queues.drop_hold(hold.workload)
+                held = self.queues.drop_hold(hold.workload)
+                if held is not None:
+                    self.waiting.wake(held.queue, now_ns=self.now_ns)
                 self._note(Forgotten(hold))
         rules = self.policy.evictions
         if rules is not None:
@@ -160,17 +177,38 @@ class _Pass:
         self.ledger = self.ledger.after([change])
         self.changes.append(change)
 
-    def carry_out(self, verdicts: Iterable[Verdict]) -> bool:
+    def carry_out(self, verdicts: Iterable[Verdict], *, is_last: bool) -> bool:
         """Carry out the verdicts of a round; tell whether any queue may offer somebody else now.
 
         What victims free is kept before anybody starts, for who starts chooses his nodes only now.
-        Moves are sought when everybody else has what the round gave him.
+        Moves are sought when everybody else has what the round gave him. Last come those who lost
+        something to others of the round: it may be that these did not take it.
         """
-        made_room = [self._evict_for(verdict) for verdict in verdicts]
+        verdicts = tuple(verdicts)
+        if any(map(self._gives_back, verdicts)):
+            verdicts = tuple(map(overruled.crowded, verdicts))
+        made_room: list[Verdict] = []
+        crowded: list[Verdict] = []
+        for verdict in verdicts:
+            if not is_last and verdict.was_crowded and self._told(verdict):
+                self._keep_room(verdict)
+                crowded.append(verdict)
+            else:
+                made_room.append(self._evict_for(verdict))
         waits = [waiting for verdict in made_room if (waiting := self._start(verdict)) is not None]
         may_go_on = len(waits) < len(made_room)
+        passed_over: list[Verdict] = []
         for verdict in waits:
-            may_go_on |= self._park(self._move_for(verdict))
+            if _lost_to_others(verdict):
+                passed_over.append(verdict)
+            elif not is_last and self.waiting.missed_flavors(verdict):
+                self._park(overruled.looking_again(verdict))
+                may_go_on = True
+            else:
+                may_go_on |= self._park(self._move_for(verdict))
+        for verdict in (*passed_over, *crowded):
+            may_come_again = may_go_on and not is_last
+            may_go_on |= self._park(self._settle(verdict, may_come_again=may_come_again))
         return may_go_on
 
     def _start(self, verdict: Verdict) -> Verdict | None:
@@ -184,8 +222,11 @@ class _Pass:
             return not_written(verdict)
         landed = self._land(verdict, verdict.admission)
         if landed is None:
-            return overruled.without_nodes(verdict)
+            has_others = self.waiting.close_flavors(verdict)
+            return overruled.without_nodes(verdict, may_go_on=has_others)
         key = verdict.workload.key
+        if self._gives_back(verdict):
+            self.waiting.wake(verdict.queue, now_ns=self.now_ns)
         for gone in {key, verdict.replaced} & self.queues.admitted.keys():
             self.queues.remove(gone)
         self.queues.admit(
@@ -196,6 +237,13 @@ class _Pass:
         self.waits.pop(key, None)
         self.waiting.take_back(verdict, now_ns=self.now_ns)
         return None
+
+    def _gives_back(self, verdict: Verdict) -> bool:
+        """Tell whether a workload starts with less than is held for it, or elsewhere."""
+        held, admission = self.queues.holds.get(verdict.workload.key), verdict.admission
+        if held is None or admission is None:
+            return False
+        return held != Held(admission.cluster_queue, admission.usage())
 
     def _exceeded_cap(self, workload: Workload, admission: Admission) -> Constraint | None:
         if not self.policy.caps:
@@ -235,9 +283,16 @@ class _Pass:
             )
 
     def _park(self, verdict: Verdict) -> bool:
+        """Note why a workload waits; tell whether its queue may offer another, or it other flavors.
+
+        Who has quota and only seeks another place comes in every round, and is no news.
+        """
         self.waits[verdict.workload.key] = verdict
         self.waiting.take_back(verdict, now_ns=self.now_ns)
-        return verdict.workload.key not in self.waiting.pending[verdict.queue].active
+        if verdict.workload.key in self.queues.admitted:
+            return False
+        active = self.waiting.pending[verdict.queue].active
+        return verdict.workload.key not in active or self.waiting.goes_further(verdict)
 
     # -- victims
 
@@ -248,16 +303,50 @@ class _Pass:
             return overruled.awaiting_its_room(verdict)
         if verdict.outcome != "preempting" or verdict.assignment is None:
             return verdict
-        told = [each for each in verdict.targets if not self.queues.admitted[each.workload].evicted]
+        told = self._told(verdict)
         asked = [self._eviction(each.workload, key) for each in told]
         limit = self._limit(asked)
         if limit is not None:
             return overruled.without_evictions(verdict, limit)
         for target, eviction in zip(told, asked, strict=True):
             self._evict(eviction, target.reason)
-        rooms = _rooms(verdict.workload, verdict.assignment.pod_sets)
-        self._hold(key, Held(verdict.queue, verdict.assignment.usage), rooms)
+        self._keep_room(verdict)
         return verdict
+
+    def _settle(self, verdict: Verdict, *, may_come_again: bool) -> Verdict:
+        """Return what stands of a verdict that others of the round brought about.
+
+        Where they did not take what they were to take, the workload is offered again as if nothing
+        had been, if the next round will be another one: whoever is offered again and again counts
+        in every round.
+        """
+        is_wrong = may_come_again and self._needs_fewer(verdict)
+        if not verdict.targets:
+            return overruled.offered_again(verdict) if is_wrong else self._move_for(verdict)
+        settled = overruled.offered_again(verdict) if is_wrong else self._evict_for(verdict)
+        if settled.outcome != "preempting":
+            self._drop_hold(verdict.workload.key)
+        return settled
+
+    def _needs_fewer(self, verdict: Verdict) -> bool:
+        """Tell whether a workload fits by now, or needs only some of its victims to go."""
+        head = self.waiting.anew(verdict)
+        with self.queues.without_hold(head.workload.key):
+            found = self.nominator.nominate(head)
+        needed = {target.workload for target in found.targets}
+        if not needed:
+            return found.assignment.mode is Mode.FIT
+        return needed < {target.workload for target in verdict.targets}
+
+    def _told(self, verdict: Verdict) -> list[Target]:
+        """Return the victims of a workload who do not leave yet."""
+        return [each for each in verdict.targets if not self.queues.admitted[each.workload].evicted]
+
+    def _keep_room(self, verdict: Verdict) -> None:
+        """Keep for a workload what it will take when its victims are gone."""
+        assert verdict.assignment is not None
+        rooms = _rooms(verdict.workload, verdict.assignment.pod_sets)
+        self._hold(verdict.workload.key, Held(verdict.queue, verdict.assignment.usage), rooms)
 
     def _eviction(self, key: str, made_way_for: str) -> Eviction:
         return evictions.eviction(
@@ -295,11 +384,15 @@ class _Pass:
         return verdict if found is None else self._make_way(verdict, found)
 
     def _moves(self, verdict: Verdict) -> Moves | None:
-        """Return who could move for a workload; not while room is being made for it already."""
+        """Return who could move for a workload; not while room is being made for it already.
+
+        Not while it has flavors left to try either.
+        """
         workload, placer, rules = verdict.workload, self.placer, self.policy.moves
         if (
             rules is None
             or placer is None
+            or (verdict.tried is not None and has_more(verdict.tried))
             or verdict.code == "UsageCapReached"
             or self.looks_left <= 0
             or workload.key in self.queues.admitted
@@ -322,10 +415,12 @@ class _Pass:
         return found if found is not None and self._may_move(workload, found) else None
 
     def _may_move(self, workload: Workload, found: Moves) -> bool:
-        """Tell whether limits and the ledger allow moves."""
+        """Tell whether limits and the ledger allow moves; nobody moves who started a moment ago."""
         asked = [self._eviction(each.workload, workload.key) for each in found.moved]
+        movers = {each.workload for each in found.moved}
         return (
-            self.ledger.room(Hold) > len(found.moved)
+            movers.isdisjoint(start.workload for start in self.starts)
+            and self.ledger.room(Hold) > len(movers)
             and self._limit(asked) is None
             and self._exceeded_cap(workload, found.admission) is None
         )
@@ -365,6 +460,14 @@ class _Pass:
         hold = self.ledger.get(Hold, key)
         if hold is not None:
             self._note(Forgotten(hold))
+
+
+def _lost_to_others(verdict: Verdict) -> bool:
+    """Tell whether a workload might have started, or looked no further, but for others."""
+    if verdict.tried is None or verdict.targets:
+        return False
+    was_skipped = verdict.outcome == "skipped" and has_more(verdict.tried)
+    return was_skipped or (verdict.outcome == "waiting" and verdict.was_crowded)
 
 
 def _rooms(

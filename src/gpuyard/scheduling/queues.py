@@ -18,6 +18,7 @@ clusterqueue.go (inactiveReason).
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Set as AbstractSet
 from contextlib import contextmanager
+from itertools import count
 from typing import Literal, NamedTuple
 
 from gpuyard.model.queues import (
@@ -102,6 +103,10 @@ class Queues:
         self.gave_way: dict[str, set[str]] = {}  # for whom a workload was evicted
         self.holds: dict[str, Held] = {}  # what is kept for a workload until it starts
         self.displaced: dict[str, Admitted] = {}  # of the admitted, who seeks another place
+        self.state = 0  # names what is used: another number after each change, the same undone
+        self._states = count(1)
+        self.holders_changed = 0  # how often anybody was admitted or removed
+        self._usages: dict[str, Usage] = {}  # of the admitted, of those who were asked about
 
     def node(self, queue: str) -> QuotaNode:
         """Return the leaf of a ClusterQueue."""
@@ -110,6 +115,8 @@ class Queues:
     def admit(self, admitted: Admitted) -> None:
         """Count a workload that holds quota, whether it fits or not."""
         queue, key = admitted.admission.cluster_queue, admitted.workload.key
+        self.holders_changed += 1
+        self._usages.pop(key, None)
         self.admitted[key] = self.holders[queue][key] = admitted
         if admitted.unhealthy_nodes and not admitted.evicted:
             self.displaced[key] = admitted
@@ -118,11 +125,20 @@ class Queues:
     def remove(self, key: str) -> Admitted:
         """Forget a workload and return what it was; the inverse of `admit`."""
         admitted = self.admitted.pop(key)
+        self.holders_changed += 1
+        self._usages.pop(key, None)
         queue = admitted.admission.cluster_queue
         del self.holders[queue][key]
         self.displaced.pop(key, None)
         self.release(queue, admitted.admission.usage())
         return admitted
+
+    def usage_of(self, key: str) -> Usage:
+        """Return what an admitted workload uses."""
+        usage = self._usages.get(key)
+        if usage is None:
+            usage = self._usages[key] = self.admitted[key].admission.usage()
+        return usage
 
     def not_evicted_by(self, key: str) -> AbstractSet[str]:
         """Return whom `key` may not evict: for whom it was evicted, and for whom those were."""
@@ -161,6 +177,7 @@ class Queues:
 
     @contextmanager
     def _without_holds(self, keys: Iterable[str]) -> Iterator[None]:
+        state = self.state
         dropped = [(key, self.holds.pop(key)) for key in keys]
         for _, held in dropped:
             self.release(*held)
@@ -169,24 +186,25 @@ class Queues:
         finally:
             for key, held in dropped:
                 self.hold(key, held)
+            self.state = state
 
     @contextmanager
     def without(self, keys: Iterable[str]) -> Iterator[None]:
         """Take workloads out for as long as the block lasts."""
+        state = self.state
         removed = [self.remove(key) for key in keys]
         try:
             yield
         finally:
             for admitted in removed:
                 self.admit(admitted)
+            self.state = state
 
     @contextmanager
     def without_usage(self, keys: Iterable[str]) -> Iterator[None]:
         """Take out what workloads use for as long as the block lasts; they stay holders."""
-        usages = [
-            (admitted.admission.cluster_queue, admitted.admission.usage())
-            for admitted in map(self.admitted.__getitem__, keys)
-        ]
+        state = self.state
+        usages = [(self.admitted[key].admission.cluster_queue, self.usage_of(key)) for key in keys]
         for queue, usage in usages:
             self.release(queue, usage)
         try:
@@ -194,18 +212,22 @@ class Queues:
         finally:
             for queue, usage in usages:
                 self.use(queue, usage)
+            self.state = state
 
     @contextmanager
     def using(self, queue: str, usage: Usage) -> Iterator[None]:
         """Count `usage` in `queue` for as long as the block lasts."""
+        state = self.state
         self.use(queue, usage)
         try:
             yield
         finally:
             self.release(queue, usage)
+            self.state = state
 
     def use(self, queue: str, usage: Usage) -> None:
         """Count `usage` in `queue`, whether it fits or not."""
+        self.state = next(self._states)
         quota.use(self.node(queue), dict(usage.quota))
         for place in usage.places:
             for capacity in self._counting(place.flavor):
@@ -213,6 +235,7 @@ class Queues:
 
     def release(self, queue: str, usage: Usage) -> None:
         """Undo `use`."""
+        self.state = next(self._states)
         quota.release(self.node(queue), dict(usage.quota))
         for place in usage.places:
             for capacity in self._counting(place.flavor):

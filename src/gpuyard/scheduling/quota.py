@@ -281,9 +281,13 @@ def _look_down(node: QuotaNode) -> None:
 
 def available(node: QuotaNode, key: FlavorResource) -> int:
     """Return what `node` could still take now, borrowing included; negative if over-admitted."""
-    root, *below = reversed(tuple(node.to_root()))
+    below: list[QuotaNode] = []
+    root = node
+    while root.parent is not None:
+        below.append(root)
+        root = root.parent
     free = saturating_subtract(root.subtree.get(key, 0), root.usage.get(key, 0))
-    for step in below:
+    for step in reversed(below):
         limit = _borrowing_limit(step, key)
         if limit is not None:
             free = min(free, saturating_add(_left_in_parent(step, key), limit))
@@ -383,22 +387,19 @@ def _check_usage(node: QuotaNode, usage: Usage) -> None:
 
 def _bubble(node: QuotaNode, key: FlavorResource, change: int) -> None:
     """Change the usage of `node`, and of each ancestor by what this changes beyond local quota."""
-    for step in node.to_root():
-        if not change:
-            return
-        before = _beyond_local(step, key)
-        used = step.usage.get(key, 0) + change
+    step: QuotaNode | None = node
+    while step is not None and change:
+        before = step.usage.get(key, 0)
+        used = before + change
         if used:
             step.usage[key] = used
         else:
             del step.usage[key]
-        change = _beyond_local(step, key) - before
-
-
-def _beyond_local(node: QuotaNode, key: FlavorResource) -> int:
-    """Return the usage that `node` has in its parent."""
-    local = node.local.get(key, 0)
-    return 0 if local >= QUOTA_MAX else max(0, node.usage.get(key, 0) - local)
+        local = step.local.get(key, 0)
+        if local:  # without, all of the usage is in the parent: it is never negative
+            beyond = 0 if local >= QUOTA_MAX else max(0, used - local)
+            change = beyond - (0 if local >= QUOTA_MAX else max(0, before - local))
+        step = step.parent
 
 
 # -- amounts

@@ -96,8 +96,8 @@ def _check_depth(file: Path, text: str) -> None:
             depth -= 1
         if depth > DEPTH_MAX:
             raise KubeconfigError(
-                f"reading kubeconfig {file}{_place(event.start_mark)}: it is nested more than {DEPTH_MAX} levels"
-                " deep; is it a kubeconfig?"
+                f"reading kubeconfig {file}{_place(event.start_mark)}: it is nested more than"
+                f" {DEPTH_MAX} levels deep; is it a kubeconfig?"
             )
 
 

@@ -4,11 +4,9 @@ Names and types: client-go v0.36, tools/clientcmd/api/v1/types.go. Whatever may 
 decoded into a `Secret` at once, so that no struct, however printed, shows one.
 """
 
-from typing import Any
-
 import msgspec
 
-from gpuyard.kube.secret import Secret
+from gpuyard.kube.secret import Secret, SecretJson
 
 
 class Cluster(msgspec.Struct, frozen=True, rename="kebab"):
@@ -28,7 +26,7 @@ class Extension(msgspec.Struct, frozen=True):
     """A named piece of data that we do not read, only hand to an exec plugin."""
 
     name: str = ""
-    extension: Any = None
+    extension: SecretJson | None = None
 
 
 class EnvVar(msgspec.Struct, frozen=True):
@@ -124,6 +122,8 @@ def decode(value: object) -> Kubeconfig:
 
 
 def _into_secret(kind: type, value: object) -> Secret:
+    if kind is SecretJson:
+        return SecretJson.of(value)
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     raise TypeError(f"Expected `str`, got `{type(value).__name__}`")  # msgspec adds the path

@@ -19,7 +19,7 @@ from gpuyard.kube.errors import KubeconfigError, did_you_mean
 from gpuyard.kube.kubeconfig.inline import decoded
 from gpuyard.kube.kubeconfig.merge import Entry
 from gpuyard.kube.kubeconfig.schema import Cluster, ExecPlugin, User
-from gpuyard.kube.secret import Secret
+from gpuyard.kube.secret import Secret, SecretJson
 
 EXEC_API = "client.authentication.k8s.io"
 EXEC_VERSIONS = (f"{EXEC_API}/v1", f"{EXEC_API}/v1beta1")
@@ -121,7 +121,7 @@ def _check(place: str, plugin: ExecPlugin) -> None:
         )
 
 
-def _cluster_info(cluster: Cluster, trust: Trust) -> dict[str, object]:
+def _cluster_info(cluster: Cluster, trust: Trust) -> SecretJson:
     """Return what a plugin is told about its cluster: ExecCredential ``spec.cluster``."""
     said: dict[str, object] = {
         "server": cluster.server,
@@ -132,11 +132,11 @@ def _cluster_info(cluster: Cluster, trust: Trust) -> dict[str, object]:
         "disable-compression": cluster.disable_compression,
         "config": _exec_config(cluster),
     }
-    return {key: value for key, value in said.items() if value}
+    return SecretJson.of({key: value for key, value in said.items() if value})
 
 
 def _exec_config(cluster: Cluster) -> object:
     for one in cluster.extensions or ():
         if one.name == EXEC_CONFIG_EXTENSION:
-            return msgspec.to_builtins(one.extension)
+            return msgspec.Raw(one.extension.reveal().encode()) if one.extension else None
     return None

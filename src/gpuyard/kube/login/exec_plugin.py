@@ -131,7 +131,7 @@ class ExecPluginSource:
     def _environment(self) -> dict[str, str]:
         spec: dict[str, object] = {"interactive": False}
         if self._command.cluster_info is not None:
-            spec["cluster"] = self._command.cluster_info
+            spec["cluster"] = msgspec.Raw(self._command.cluster_info.reveal().encode())
         told = {"kind": "ExecCredential", "apiVersion": self._command.api_version, "spec": spec}
         own = {name: value.reveal() for name, value in self._command.environment}
         return own | {"KUBERNETES_EXEC_INFO": msgspec.json.encode(told).decode()}

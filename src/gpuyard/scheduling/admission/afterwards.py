@@ -59,8 +59,7 @@ class Afterwards:
         return "fits" if fits else "no-quota"
 
     def _held(self, key: str) -> tuple[str, Usage]:
-        admission = self.queues.admitted[key].admission
-        return admission.cluster_queue, admission.usage()
+        return self.queues.admitted[key].admission.cluster_queue, self.queues.usage_of(key)
 
     def _release(self, key: str) -> None:
         queue, usage = self._held(key)

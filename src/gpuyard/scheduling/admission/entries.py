@@ -28,8 +28,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
     `held` is set where the workload has quota and only seeks places. `tried` says where the search
     for flavors stopped last time, `stamp` when that was. `at_most` are the pods of each pod set for
-    which it had others evicted, where it may start with no more. `has_room`: something is kept for
-    it, so it waits for those who leave and evicts nobody else.
+    which it had others evicted, where it may start with no more. `closed` are flavors whose nodes
+    did not take it, and nothing came since that could have changed that. `has_room`: something is
+    kept for it, so it waits for those who leave and evicts nobody else.
     """
 
     workload: Workload
@@ -39,6 +40,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     tried: ScanPositions | None = None
     stamp: ScanStamp | None = None
     at_most: tuple[int, ...] | None = None
+    closed: frozenset[str] = frozenset()
     has_room: bool = False
 
 
@@ -68,6 +70,7 @@ class Entry:
         self.requeue: RequeueReason = ""
         self.code: ReasonCode = "PendingEvaluation"
         self.keeps_position = True
+        self.was_crowded = False
         self.nominate(nomination)
 
     def nominate(self, nomination: Nomination) -> None:
@@ -128,8 +131,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a round decided about one head.
 
     `assignment` is what was found, where anybody looked. `admission` is set where it was admitted,
-    `targets` where it makes room; `replaced` is the elastic slice whose quota it took over. `code`
-    and `message` say why it waits; `requeue` and `tried` are for the next time.
+    `targets` where it makes room; `replaced` is the elastic slice whose quota it took over.
+    `was_crowded`: somebody else in the round was given what it counted on, so that others may have
+    to go who else would not. `code` and `message` say why it waits; `requeue` and `tried`
+    are for the next time.
     """
 
     workload: Workload
@@ -139,6 +144,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     admission: Admission | None = None
     targets: tuple[Target, ...] = ()
     replaced: str = ""
+    was_crowded: bool = False
     requeue: RequeueReason = ""
     code: ReasonCode = "PendingEvaluation"
     message: str = ""

@@ -9,7 +9,9 @@ Semantics: Kueue v0.19.2, pkg/scheduler/scheduler.go (getAssignments, getInitial
 updateAssignmentForTAS).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
 import msgspec
 
@@ -27,11 +29,15 @@ from gpuyard.scheduling.flavors.scan import ScanStamp, is_outdated
 from gpuyard.scheduling.flavors.topologies import FlavorTopologies
 from gpuyard.scheduling.ordering.turns import queued_ns
 from gpuyard.scheduling.preemption.queues.candidates import NOBODY_USED, LocalUsage
+from gpuyard.scheduling.preemption.queues.classical import Offers
 from gpuyard.scheduling.preemption.queues.rules import Demand, Simulation, Target
 from gpuyard.scheduling.preemption.queues.simulate import simulate
 from gpuyard.scheduling.preemption.queues.targets import targets
 from gpuyard.scheduling.queues import NOTHING_LOST, Queues
 from gpuyard.scheduling.quota import borrowing_height
+
+ANSWERS_KEPT_MAX = 4096  # of one round; beyond it they are worked out anew
+Answer = TypeVar("Answer")
 
 
 class Nominator:
@@ -57,6 +63,22 @@ class Nominator:
         self.now_ns = now_ns
         self.local_usage = local_usage
         self.may_evict = may_evict
+        self._simulated: dict[Hashable, Simulation] | None = None
+        self._found: dict[Hashable, tuple[Target, ...]] | None = None
+        self._offers: Offers | None = None
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Remember, for as long as the block lasts, who could go and what that would do.
+
+        In it nothing may change but who holds what (`Queues.state`): a round looks at a head twice,
+        and many heads at the same candidates.
+        """
+        self._simulated, self._found, self._offers = {}, {}, Offers()
+        try:
+            yield
+        finally:
+            self._simulated = self._found = self._offers = None
 
     def in_peace(self) -> "Nominator":
         """Return one that answers for the same state and evicts nobody."""
@@ -113,6 +135,7 @@ class Nominator:
             held=None if head.held is None else head.held.admission,
             tried=head.tried if is_current and nominated is None else None,
             nominated=nominated,
+            closed=head.closed,
             unhealthy_nodes=() if head.held is None else head.held.unhealthy_nodes,
             is_elastic=head.workload.elastic,
         )
@@ -136,15 +159,7 @@ class Nominator:
             if not self._may_preempt(head.workload):
                 height = borrowing_height(self.queues.node(head.queue), key, amount)
                 return Simulation(possibility="NoCandidates", borrowing_levels=height.levels)
-            return simulate(
-                self.queues,
-                head.queue,
-                head.workload,
-                key,
-                amount,
-                self.rules.preemption,
-                local_usage=self.local_usage,
-            )
+            return self._simulate(head, key, amount)
 
         return assign(
             self.queues,
@@ -153,6 +168,22 @@ class Nominator:
             simulate=ask,
             topologies=self._places(request),
         )
+
+    def _simulate(self, head: Head, key: FlavorResource, amount: int) -> Simulation:
+        def ask() -> Simulation:
+            return simulate(
+                self.queues,
+                head.queue,
+                head.workload,
+                key,
+                amount,
+                self.rules.preemption,
+                local_usage=self.local_usage,
+                known=self._offers,
+            )
+
+        asked = self.queues.state, head.queue, head.workload.key, key, amount
+        return _kept(self._simulated, asked, ask)
 
     def _question(self, request: FlavorRequest) -> Question:
         places = self._places(request)
@@ -167,12 +198,26 @@ class Nominator:
     ) -> tuple[Target, ...]:
         if not self._may_preempt(head.workload):
             return ()
+        asked = (
+            self.queues.state,
+            head.queue,
+            head.workload.key,
+            *((each.name, each.count, each.choices) for each in assignment.pod_sets),
+        )
+        return _kept(self._found, asked, lambda: self._seek_victims(head, request, assignment))
+
+    def _seek_victims(
+        self, head: Head, request: FlavorRequest, assignment: FlavorAssignment
+    ) -> tuple[Target, ...]:
         question = self._question(request)
         wanted, _ = place_requests(question, assignment.pod_sets)
 
+        topologies = self._places(request)
+
         def places_fit() -> bool:
-            found = question.topologies.place(wanted, empty=False)
-            return not isinstance(found, NotPlaced)
+            return topologies.may_place(wanted) and not isinstance(
+                topologies.place(wanted, empty=False), NotPlaced
+            )
 
         needs = quota_needs(assignment, request.pod_sets, request.replaced)
         demand = Demand(
@@ -192,6 +237,7 @@ class Nominator:
             self.rules.preemption,
             places_fit=places_fit,
             local_usage=self.local_usage,
+            known=self._offers,
         )
         told = [each for each in found if not self.queues.admitted[each.workload].evicted]
         if told and (head.has_room or not self._has_waited_for(head.workload, told)):
@@ -256,6 +302,20 @@ class Nominator:
         return found._replace(
             assignment=msgspec.structs.replace(assignment, pod_sets=pod_sets, usage=usage)
         )
+
+
+def _kept(
+    known: dict[Hashable, Answer] | None, asked: Hashable, ask: Callable[[], Answer]
+) -> Answer:
+    """Return what is `known`, else `ask` and keep the answer."""
+    if known is None:
+        return ask()
+    answer = known.get(asked)
+    if answer is None:
+        if len(known) >= ANSWERS_KEPT_MAX:
+            known.clear()
+        answer = known[asked] = ask()
+    return answer
 
 
 def _is_possible(found: Nomination) -> bool:

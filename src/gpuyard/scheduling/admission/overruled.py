@@ -36,6 +36,31 @@ def without_evictions(verdict: Verdict, limit: Constraint) -> Verdict:
     )
 
 
+def crowded(verdict: Verdict) -> Verdict:
+    """Return the verdict on a workload that others of its round may have kept from something."""
+    return msgspec.structs.replace(verdict, was_crowded=True)
+
+
+def offered_again(verdict: Verdict) -> Verdict:
+    """Return the verdict on a workload that lost something to others who did not take it."""
+    return msgspec.structs.replace(
+        verdict,
+        outcome="skipped",
+        targets=(),
+        requeue="FailedAfterNomination",
+        code="WaitingForQuota",
+        message="others were to take what it needs, and did not",
+        tried=None,
+    )
+
+
+def looking_again(verdict: Verdict) -> Verdict:
+    """Return the verdict on a workload whose search left out flavors that gained something."""
+    return msgspec.structs.replace(
+        verdict, outcome="skipped", targets=(), requeue="FailedAfterNomination", tried=None
+    )
+
+
 def awaiting_its_room(verdict: Verdict) -> Verdict:
     """Return the verdict on a workload for which others are leaving."""
     return msgspec.structs.replace(
@@ -59,14 +84,17 @@ def made_way_for(verdict: Verdict, movers: int) -> Verdict:
     )
 
 
-def without_nodes(verdict: Verdict) -> Verdict:
-    """Return the verdict on a workload that has quota and finds no nodes."""
+def without_nodes(verdict: Verdict, *, may_go_on: bool) -> Verdict:
+    """Return the verdict on a workload that has quota and finds no nodes.
+
+    Where it `may_go_on` with other flavors it is tried again at once.
+    """
     return msgspec.structs.replace(
         verdict,
-        outcome="waiting",
+        outcome="skipped" if may_go_on else "waiting",
         admission=None,
         replaced="",
-        requeue="NoFit",
+        requeue="FailedAfterNomination" if may_go_on else "NoFit",
         code="GangIncomplete" if verdict.workload.pod_count > 1 else "Unschedulable",
         message="quota and places are free, and the nodes do not take its pods",
         tried=None,

@@ -57,7 +57,8 @@ def run(
             looked_at.append(head)
         else:
             refused.append(_refused(head, objection))
-    return (*_Round(nominator).run(looked_at), *refused)
+    with nominator.remembering():
+        return (*_Round(nominator).run(looked_at), *refused)
 
 
 def _refused(head: Head, objection: Objection) -> Verdict:
@@ -154,6 +155,7 @@ class _Round:
             if entry.assignment.mode is Mode.FIT:
                 entry.assignment = entry.assignment.with_mode(Mode.DEFERRED_FIT)
         elif fit == "no-place" and self.rules.look_again_for_places:
+            entry.was_crowded = True
             self._nominate_again(entry)
         else:
             return fit
@@ -204,6 +206,7 @@ class _Round:
             admission=admission,
             targets=entry.targets if entry.outcome == "preempting" else (),
             replaced=entry.replaced if entry.outcome == "admitted" else "",
+            was_crowded=entry.was_crowded,
             requeue=entry.requeue,
             code=entry.code,
             message=entry.message,

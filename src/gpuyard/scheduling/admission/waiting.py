@@ -24,14 +24,17 @@ from gpuyard.scheduling.admission.entries import Head, Verdict
 from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.admission_fair_sharing import NO_SHARE, UsageShare
 from gpuyard.scheduling.flavors.assignment import ScanPositions
-from gpuyard.scheduling.flavors.scan import ScanStamp, has_more
+from gpuyard.scheduling.flavors.scan import ScanStamp, has_more, is_outdated
 from gpuyard.scheduling.pending_queue import PendingQueue, RequeueReason, no_usage, shape_of
 from gpuyard.scheduling.queues import Queues
 
 HomelessReason = Literal["ClusterQueueNotFound", "LocalQueueNotFound", "LocalQueueStopped"]
 Shares = Mapping[str, UsageShare]  # of LocalQueues, by key
 
+_Step = tuple[frozenset[tuple[str, str, int]], frozenset[str]]  # positions, flavors left out
+
 NO_SHARES: Shares = {}
+FIRST_STEP: _Step = (frozenset(), frozenset())  # all flavors, from the first
 
 
 class Homeless(NamedTuple):
@@ -64,6 +67,9 @@ class Waiting:
         self.homeless: dict[str, Homeless] = {}
         self._queue_of: dict[str, str] = {}
         self._tried: dict[str, tuple[ScanPositions, ScanStamp]] = {}
+        self._closed: dict[str, tuple[frozenset[str], ScanStamp]] = {}  # flavors without nodes
+        self._steps: dict[str, tuple[ScanStamp, set[_Step]]] = {}
+        self._missed: dict[str, None] = {}  # whose search went on behind flavors that gained since
         self._room_made: dict[str, tuple[Workload, tuple[int, ...]]] = {}
         self._moves_sought_ns: dict[str, int] = {}  # how long it had waited then
         self._generation: dict[str, int] = {}  # how often a tree may have gained, by its root
@@ -78,6 +84,8 @@ class Waiting:
         """
         before = self.queues
         self._set_queues(queues)
+        self._closed.clear()  # there may be other nodes
+        self._steps.clear()
         for workload in self._misplaced():
             self.add(workload, now_ns=now_ns)
         for root, members in self._trees.items():
@@ -157,9 +165,15 @@ class Waiting:
     def delete(self, key: str) -> None:
         """Forget a workload: it was admitted, ended, or is gone."""
         name = self._queue_of.pop(key, None)
-        self._tried.pop(key, None)
-        self._room_made.pop(key, None)
-        self._moves_sought_ns.pop(key, None)
+        for remembered in (
+            self._tried,
+            self._closed,
+            self._steps,
+            self._missed,
+            self._room_made,
+            self._moves_sought_ns,
+        ):
+            remembered.pop(key, None)
         self.homeless.pop(key, None)
         if name in self.pending:
             self.pending[name].delete(key)
@@ -218,6 +232,82 @@ class Waiting:
             more_to_try=verdict.tried is not None and has_more(verdict.tried),
         )
 
+    def anew(self, verdict: Verdict) -> Head:
+        """Return a head whose search for flavors begins anew, but for those that are closed."""
+        closed = self._skipped(verdict.queue, verdict.workload)
+        return Head(workload=verdict.workload, queue=verdict.queue, closed=closed)
+
+    def missed_flavors(self, verdict: Verdict) -> bool:
+        """Tell whether a search came to its end and left out flavors that gained something since.
+
+        Where something is freed all the time a position is kept all the same (`flavors.scan`).
+        """
+        if verdict.outcome != "waiting" or verdict.tried is None or has_more(verdict.tried):
+            return False
+        return verdict.workload.key in self._missed
+
+    def _note_missed(self, queue: str, workload: Workload) -> None:
+        """Note whether the search that begins now goes on behind flavors that may have gained."""
+        key, now = workload.key, self.stamp(queue, workload)
+        tried, since = self._tried.get(key, (None, now))
+        if tried is None or not has_more(tried) or is_outdated(since, now, self.rules.flavors):
+            self._missed.pop(key, None)
+        elif since.generation < now.generation:
+            self._missed[key] = None
+
+    def close_flavors(self, verdict: Verdict) -> bool:
+        """Note that in the flavors of a verdict the nodes do not take the workload.
+
+        Return whether there are others that it was not given yet. Until its tree may have gained
+        something it is offered these alone, and when they are used up all of them again.
+        """
+        key, assignment = verdict.workload.key, verdict.assignment
+        if assignment is None or self._queue_of.get(key) != verdict.queue:
+            return False
+        before = self._closed_to(verdict.queue, verdict.workload)
+        given = {choice.flavor for each in assignment.pod_sets for _, choice in each.choices}
+        self._closed[key] = before | given, self.stamp(verdict.queue, verdict.workload)
+        return not given <= before and bool(self._skipped(verdict.queue, verdict.workload))
+
+    def goes_further(self, verdict: Verdict) -> bool:
+        """Tell whether a workload that was taken back will be offered flavors that are news to it.
+
+        That is, it was not tried with these since its tree may last have gained something; a
+        search that came to its end begins anew, and that is no news.
+        """
+        tried, now = verdict.tried, self.stamp(verdict.queue, verdict.workload)
+        positions = (
+            frozenset((name, *at) for name, found in tried.items() for at in found.items())
+            if tried is not None and has_more(tried)
+            else frozenset()
+        )
+        step = positions, self._skipped(verdict.queue, verdict.workload)
+        since, steps = self._steps.get(verdict.workload.key, (now, set()))
+        if not _is_as_before(since, now):
+            steps = set()
+        if step in steps or step == FIRST_STEP:
+            return False
+        self._steps[verdict.workload.key] = now, steps | {step}
+        return True
+
+    def _closed_to(self, queue: str, workload: Workload) -> frozenset[str]:
+        """Return the flavors whose nodes did not take a workload, if that still stands."""
+        nothing: frozenset[str] = frozenset()
+        closed, since = self._closed.get(workload.key, (nothing, None))
+        now = self.stamp(queue, workload)
+        return closed if since is not None and _is_as_before(since, now) else nothing
+
+    def _skipped(self, queue: str, workload: Workload) -> frozenset[str]:
+        """Return those of them that are not offered: another one of their group is left."""
+        closed = self._closed_to(queue, workload)
+        if not closed:
+            return closed
+        groups = (
+            frozenset(each.flavor for each in group.flavors)
+            for group in self.queues.specs[queue].resource_groups
+        )
+        return frozenset().union(*(group & closed for group in groups if not group <= closed))
+
     def _note_room(self, verdict: Verdict) -> None:
         """Remember for how many pods others were evicted, until it starts or has no victims."""
         key = verdict.workload.key
@@ -256,6 +346,7 @@ class Waiting:
 
         Return how many were parked, 0 or 1. Nobody else gains by its age.
         """
+        self._steps.pop(key, None)
         pending = self.pending.get(self._queue_of.get(key, ""))
         return 0 if pending is None else int(pending.wake_one(key, now_ns=now_ns))
 
@@ -271,6 +362,7 @@ class Waiting:
 
     def _head(self, name: str, pending: PendingQueue, workload: Workload) -> Head:
         tried, stamp = self._tried.get(workload.key, (None, None))
+        self._note_missed(name, workload)
         for_whom, at_most = self._room_made.get(workload.key, (None, None))
         return Head(
             workload=workload,
@@ -279,6 +371,7 @@ class Waiting:
             tried=tried,
             stamp=stamp,
             at_most=at_most if for_whom == workload else None,
+            closed=self._skipped(name, workload),
             has_room=workload.key in self.queues.holds,
         )
 
@@ -287,6 +380,11 @@ def _reason(verdict: Verdict) -> RequeueReason:
     """Return why a head comes back: if nothing was said, because it was chosen and then failed."""
     was_chosen = verdict.outcome != "waiting"
     return "FailedAfterNomination" if was_chosen and not verdict.requeue else verdict.requeue
+
+
+def _is_as_before(then: ScanStamp, now: ScanStamp) -> bool:
+    """Tell whether a tree gained nothing since, and the workload asks for the same."""
+    return (then.generation, then.shape) == (now.generation, now.shape)
 
 
 def _has_changed(name: str, before: Queues, after: Queues) -> bool:

@@ -5,7 +5,8 @@ rules; the steps of the assignment read it and change nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from functools import cached_property
+from typing import Protocol
 
 import msgspec
 
@@ -61,9 +62,9 @@ class FlavorRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `replaced` is what the elastic slice holds whose quota is taken over, `held` what the workload
     itself holds. `tried` is where the search stopped last time, `None` to begin anew. `nominated`
-    (by pod set and resource) and `allowed` are the only flavors that may be taken. Pods on
-    `unhealthy_nodes` need another place. `is_elastic`: the workload may be replaced by a larger
-    slice.
+    (by pod set and resource) and `allowed` are the only flavors that may be taken; the nodes of
+    those in `closed` do not take the pods, whatever quota there is. Pods on `unhealthy_nodes` need
+    another place. `is_elastic`: the workload may be replaced by a larger slice.
     """
 
     queue: str
@@ -73,12 +74,13 @@ class FlavorRequest(msgspec.Struct, frozen=True, kw_only=True):
     tried: ScanPositions | None = None
     nominated: Mapping[str, Mapping[str, str]] | None = None
     allowed: frozenset[str] | None = None
+    closed: frozenset[str] = frozenset()
     unhealthy_nodes: tuple[str, ...] = ()
     is_elastic: bool = False
 
 
-class Question(NamedTuple):
-    """A request beside the state and the rules."""
+class Question(msgspec.Struct, frozen=True, dict=True):
+    """A request beside the state and the rules; what follows from them is worked out once."""
 
     queues: Queues
     request: FlavorRequest
@@ -86,12 +88,12 @@ class Question(NamedTuple):
     simulate: Simulate
     topologies: Topologies
 
-    @property
+    @cached_property
     def spec(self) -> ClusterQueue:
         """Return the queue that is asked."""
         return self.queues.specs[self.request.queue]
 
-    @property
+    @cached_property
     def node(self) -> QuotaNode:
         """Return the queue's leaf in its quota tree."""
         return self.queues.node(self.request.queue)
@@ -116,13 +118,13 @@ class Question(NamedTuple):
             return 0
         return self.request.tried.get(pod_set, {}).get(resource, START_OVER) + 1
 
-    @property
+    @cached_property
     def flavors(self) -> tuple[str, ...]:
         """Return all flavors of the queue, each once, in its order."""
         named = (each.flavor for group in self.spec.resource_groups for each in group.flavors)
         return tuple(dict.fromkeys(named))
 
-    @property
+    @cached_property
     def topology_flavors(self) -> frozenset[str]:
         """Return the queue's flavors whose topology is known."""
         return frozenset(each for each in self.flavors if self.topologies.levels(each) is not None)
@@ -132,7 +134,12 @@ class Question(NamedTuple):
 
         That is so in a queue all of whose flavors have one.
         """
-        return not asks_for_topology(pod_set) and self.topology_flavors.issuperset(self.flavors)
+        return not asks_for_topology(pod_set) and self._only_topologies
+
+    @cached_property
+    def _only_topologies(self) -> bool:
+        """Tell whether all flavors of the queue have a topology."""
+        return self.topology_flavors.issuperset(self.flavors)
 
     def wants_topology(self, pod_set: PodSet) -> bool:
         """Tell whether places are sought for `pod_set`."""

@@ -42,6 +42,7 @@ FlavorReasonCode = Literal[
     "FlavorNotFound",
     "NotNominated",  # within a cycle, a second look keeps to the flavors of the first
     "NotAllowed",
+    "NodesRefuse",
     "ResourceNotProvided",
     # the pods
     "UntoleratedTaint",
@@ -150,6 +151,7 @@ TEXTS: dict[str, str] = {
     "NotAllowed": (
         "skipping flavor {flavor} due to WorkloadAllowedResourceFlavorAnnotation annotation"
     ),
+    "NodesRefuse": "the nodes of flavor {flavor} do not take its pods",
     "ResourceNotProvided": "flavor {flavor} does not provide resource {resource}",
     "NodeAffinityMismatch": "flavor {flavor} doesn't match node affinity",
     "TopologyUnsupported": 'Flavor "{flavor}" does not support TopologyAwareScheduling',

@@ -132,6 +132,8 @@ def _closed(
     allowed = question.request.allowed
     if question.rules.respect_allowed_flavors and allowed is not None and flavor not in allowed:
         return FlavorReason(code="NotAllowed", flavor=flavor)
+    if flavor in question.request.closed:
+        return FlavorReason(code="NodesRefuse", flavor=flavor)
     return None
 
 

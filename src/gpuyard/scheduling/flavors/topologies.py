@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from gpuyard.model.topology import TopologyAssignment, TopologyRules, TopologyUsage
 from gpuyard.scheduling.flavors.question import NotPlaced
-from gpuyard.scheduling.topology.assign import place, place_again
+from gpuyard.scheduling.topology.assign import may_hold, place, place_again
 from gpuyard.scheduling.topology.assignments import usage_of
 from gpuyard.scheduling.topology.capacity import TopologyCapacity
 from gpuyard.scheduling.topology.refusals import Refusal
@@ -39,6 +39,13 @@ class FlavorTopologies:
         """Return the levels of a flavor's topology, `None` where none is known."""
         capacity = self.capacities.get(flavor)
         return None if capacity is None else capacity.topology.levels
+
+    def may_place(self, requests: Mapping[str, Sequence[PodSetRequest]]) -> bool:
+        """Tell whether so many pods fit anywhere at all; where not, `place` finds no places."""
+        return bool(self.failed_host) or all(
+            may_hold(self.capacities[flavor], asked, self.rules)
+            for flavor, asked in requests.items()
+        )
 
     def place(
         self, requests: Mapping[str, Sequence[PodSetRequest]], /, *, empty: bool

@@ -78,27 +78,18 @@ class Seeker(NamedTuple):
 
 
 def ways(seeker: Seeker, ask: Ask) -> Iterator[Way]:
-    """Yield the ways for `ask`: that of admission, then each flavor of its queue, then elsewhere.
-
-    Where the nodes do not take it in the flavors that admission gives, no flavor leads further.
-    """
+    """Yield the ways for `ask`: that of admission, each flavor of its queue, then elsewhere."""
     workload = _smallest(seeker, ask.workload)
     found = _assign(seeker, ask, workload, None)
-    stop: Way | None = None
     if found.mode is Mode.FIT:
         flavors = {
             each.name: tuple(dict.fromkeys(choice.flavor for _, choice in each.choices))
             for each in found.pod_sets
         }
-        chosen = _way(seeker, ask, flavors, found.admission(ask.queue), found)
-        stop = chosen if chosen.step is Step.NOT_TOGETHER else None
-        yield chosen
+        yield _way(seeker, ask, flavors, found.admission(ask.queue), found)
     own = set(seeker.queues.flavors_of(ask.queue))
     for flavor in sorted(seeker.queues.flavors):
-        way = _in_one_flavor(seeker, ask, workload, flavor, is_own=flavor in own)
-        if stop is not None and flavor in own:
-            way = stop._replace(flavors=way.flavors)
-        yield way
+        yield _in_one_flavor(seeker, ask, workload, flavor, is_own=flavor in own)
     yield _elsewhere(seeker, ask, workload)
 
 

@@ -24,6 +24,7 @@ from gpuyard.scheduling.topology.replacement import replace_host
 from gpuyard.scheduling.topology.requests import Group, PodSetRequest, groups
 
 DEFAULT_RULES = TopologyRules()
+ANSWERS_KEPT_MAX = 1024  # for an empty topology; beyond it they are worked out anew
 
 
 def place(
@@ -39,13 +40,53 @@ def place(
     `empty` asks as if nothing had been promised to anyone: whether it would ever fit. `assumed` is
     what the same workload takes from these hosts through another flavor.
     """
+    if not empty or assumed:
+        return _placed(capacity, requests, rules, empty=empty, assumed=assumed)
+    key = tuple(requests), rules
+    known = capacity.if_empty.get(key)
+    if known is None:
+        if len(capacity.if_empty) >= ANSWERS_KEPT_MAX:
+            capacity.if_empty.clear()
+        known = capacity.if_empty[key] = _placed(capacity, requests, rules, empty=True)
+    return known
+
+
+def may_hold(
+    capacity: TopologyCapacity, requests: Sequence[PodSetRequest], rules: TopologyRules
+) -> bool:
+    """Tell whether as many pods fit, wherever, as `requests` want new places for.
+
+    Where they do not, `place` finds none: a quick no for those who ask again and again.
+    """
+    together = groups(requests)
+    return isinstance(together, Refusal) or all(
+        group.workers.previous is not None
+        or group.workers.count
+        <= capacity.row(
+            group.workers.pod_set.template,
+            group.workers.per_pod,
+            with_preferred=rules.respects_preferred_nodes,
+            empty=False,
+        ).total
+        for group in together
+    )
+
+
+def _placed(
+    capacity: TopologyCapacity,
+    requests: Sequence[PodSetRequest],
+    rules: TopologyRules,
+    *,
+    empty: bool,
+    assumed: Sequence[TopologyUsage] = (),
+) -> tuple[TopologyAssignment, ...] | Refusal:
     together = groups(requests)
     if isinstance(together, Refusal):
         return together
     board = Board(capacity, requests, rules, empty=empty, assumed=assumed)
     found: dict[str, TopologyAssignment] = {}
-    for group in together:
-        placed = _place(board, group)
+    for position, group in enumerate(together, start=1):
+        placed = _place(board, group, is_last=position == len(together))
         if isinstance(placed, Refusal):
             return replace(placed, placed=tuple(sorted(found.items())))
         found[group.workers.name] = placed.workers
@@ -80,13 +121,13 @@ def place_again(
     return tuple(found.values())
 
 
-def _place(board: Board, group: Group) -> Placed | Refusal:
-    """Return places for a group, and take them from the board."""
+def _place(board: Board, group: Group, *, is_last: bool) -> Placed | Refusal:
+    """Return places for a group, and unless it `is_last` take them from the board."""
     if board.rules.keeps_running_pods:
         kept = elastic.keep(board, group)
         if kept is not None:
             return kept
     placed = board.place(group)
-    if isinstance(placed, Placed):
+    if isinstance(placed, Placed) and not is_last:
         board.assume(group, placed)
     return placed

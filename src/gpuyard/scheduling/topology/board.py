@@ -21,12 +21,14 @@ from gpuyard.model.topology import (
     TopologyRules,
     TopologyUsage,
 )
-from gpuyard.scheduling.fleet import IntArray
+from gpuyard.scheduling.fleet import BoolArray, IntArray
 from gpuyard.scheduling.topology.assignments import usage_of
 from gpuyard.scheduling.topology.capacity import TopologyCapacity
 from gpuyard.scheduling.topology.counts import LevelCounts, count_leaves, sum_up
+from gpuyard.scheduling.topology.matching import Match
 from gpuyard.scheduling.topology.refusals import Exclusions, Refusal, counted
 from gpuyard.scheduling.topology.requests import Ask, Group, PodSetRequest, resolve
+from gpuyard.scheduling.topology.rows import LeafRow
 from gpuyard.scheduling.topology.search import Shortage, find_places
 
 
@@ -42,6 +44,30 @@ class Placed(NamedTuple):
 
     workers: TopologyAssignment
     leader: TopologyAssignment | None = None
+
+
+class Leaves(NamedTuple):
+    """What fits on each leaf of those that come into question, `inside`.
+
+    `short` has for each that holds no pod the place in `names` of the resource that is short.
+    """
+
+    match: Match
+    inside: BoolArray
+    counts: LevelCounts
+    short: IntArray
+    names: Sequence[str]
+
+
+def _excluded(leaves: Leaves) -> Exclusions:
+    """Return what keeps all pods from some leaves."""
+    numbers = np.bincount(leaves.short, minlength=len(leaves.names)).tolist()
+    by_name = zip(leaves.names, numbers, strict=True)
+    return replace(
+        leaves.match.excluded,
+        topology_domain=int(leaves.match.takes.sum() - leaves.inside.sum()),
+        resources=counted(Counter({name: number for name, number in by_name if number})),
+    )
 
 
 class Board:
@@ -68,9 +94,16 @@ class Board:
             capacity.know(request.per_pod)
         for usage in assumed:
             capacity.know(usage.per_pod)
-        self._left = capacity.left(empty=empty)
+        self._own: IntArray | None = None  # what is left, once it is not what the capacity says
         for usage in assumed:
             capacity.take(self._left, usage)
+
+    @property
+    def _left(self) -> IntArray:
+        """What is left on each leaf, [leaf, resource], to take from."""
+        if self._own is None:
+            self._own = self.capacity.left(empty=self._empty)
+        return self._own
 
     def assume(self, group: Group, placed: Placed) -> None:
         """Take from what is left what the pods of `group` need in these places."""
@@ -84,28 +117,32 @@ class Board:
         ask = resolve(self.tree, self.capacity.topology.name, group, self.rules)
         if isinstance(ask, Refusal):
             return ask
-        leaves, excluded = self._count_leaves(group, within)
-        levels = sum_up(self.tree, ask, leaves)
+        leaves = self._count_leaves(group, within)
+        levels = sum_up(self.tree, ask, leaves.counts)
         found = find_places(self.tree, levels, ask, balance=self.rules.balances_preferred)
         if isinstance(found, Shortage):
-            return self._refusal(group, ask, found, excluded)
+            return self._refusal(group, ask, found, _excluded(leaves))
         alone_in = group.workers.topology.alone_in
         return Placed(
             self._assignment(found.leaves, found.workers, alone_in),
             self._assignment(found.leaves, found.leaders, alone_in) if group.leader else None,
         )
 
-    def _count_leaves(self, group: Group, within: Domain | None) -> tuple[LevelCounts, Exclusions]:
+    def _count_leaves(self, group: Group, within: Domain | None) -> Leaves:
         """Return what fits on each leaf, and what keeps all pods from some."""
         capacity, workers, leader = self.capacity, group.workers, group.leader
-        match = capacity.match(
-            workers.pod_set.template, with_preferred=self.rules.respects_preferred_nodes
-        )
+        template, with_preferred = workers.pod_set.template, self.rules.respects_preferred_nodes
+        match = capacity.match(template, with_preferred=with_preferred)
         inside = match.takes
         if within is not None:
             inside = inside & (self.tree.ancestors(within.level) == within.number)
         if workers.topology.alone_in and not self._empty:
             inside = inside & capacity.free_of_others(workers.topology.alone_in)
+        if self._own is None and leader is None:
+            row = capacity.row(
+                template, workers.per_pod, with_preferred=with_preferred, empty=self._empty
+            )
+            return Leaves(match, inside, *_from_row(row, inside, match.points), row.names)
         names = sorted(capacity.resources)
         columns = [capacity.resources[name] for name in names]
         counts, short = count_leaves(
@@ -115,13 +152,7 @@ class Board:
             None if leader is None else capacity.amounts(leader.per_pod)[columns],
             match.points,
         )
-        by_column = zip(names, np.bincount(short, minlength=len(names)).tolist(), strict=True)
-        excluded = replace(
-            match.excluded,
-            topology_domain=int(match.takes.sum() - inside.sum()),
-            resources=counted(Counter({name: number for name, number in by_column if number})),
-        )
-        return counts, excluded
+        return Leaves(match, inside, counts, short, names)
 
     def _assignment(self, leaves: IntArray, counts: IntArray, alone_in: str) -> TopologyAssignment:
         return TopologyAssignment(
@@ -146,3 +177,18 @@ class Board:
             layers=shortage.layers,
             excluded=excluded,
         )
+
+
+def _from_row(row: LeafRow, inside: BoolArray, points: IntArray) -> tuple[LevelCounts, IntArray]:
+    """Return what `count_leaves` would count, where nobody leads."""
+    pods = row.counts * inside
+    nothing = np.zeros(len(inside), dtype=np.int64)
+    counts = LevelCounts(
+        pods=pods,
+        slices=nothing,
+        pods_with_leader=pods.copy(),
+        slices_with_leader=nothing.copy(),
+        leaders=nothing.copy(),
+        affinity=points.copy(),
+    )
+    return counts, row.limiting[inside & (pods == 0)]

@@ -25,8 +25,9 @@ from msgspec.structs import replace
 from gpuyard.model.constraints import Constraints
 from gpuyard.model.queues import ResourceFlavor
 from gpuyard.model.resources import PODS, Resources
-from gpuyard.model.topology import Topology, TopologyUsage
+from gpuyard.model.topology import Topology, TopologyAssignment, TopologyRules, TopologyUsage
 from gpuyard.model.workloads import PodTemplate, Request
+from gpuyard.scheduling.changes import ChangeLog
 from gpuyard.scheduling.feasibility import node_affinity
 from gpuyard.scheduling.fleet import BoolArray, IntArray
 from gpuyard.scheduling.node_facts import ABSENT, Fact
@@ -34,9 +35,18 @@ from gpuyard.scheduling.shapes import Shape
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.scheduling.topology.counts import COUNT_MAX
 from gpuyard.scheduling.topology.matching import Match, match, match_all
+from gpuyard.scheduling.topology.refusals import Refusal
+from gpuyard.scheduling.topology.requests import PodSetRequest
+from gpuyard.scheduling.topology.rows import LeafRow
 from gpuyard.scheduling.topology.tree import DomainTree, grow_coded
 
 MATCHES_KEPT_MAX = 1024  # shapes whose leaves are remembered; beyond it they are matched anew
+ROWS_KEPT_MAX = 1024  # requests whose numbers are kept; beyond it they are counted anew
+AMOUNTS_KEPT_MAX = 4096  # requests whose columns are remembered; beyond it they are looked up anew
+
+
+Asked = tuple[tuple[PodSetRequest, ...], TopologyRules]
+Answer = tuple[TopologyAssignment, ...] | Refusal
 
 
 class TopologyCapacity:
@@ -61,22 +71,31 @@ class TopologyCapacity:
             self.free[:, column] = free[name]
         self.used: IntArray = np.zeros_like(self.free)
         self._alone: dict[str, IntArray] = {}  # by level: [domain] how many stand alone there
+        self.if_empty: dict[Asked, Answer] = {}  # what `assign.place` said; it does not change
         self._hosts = hosts
         self._matches: dict[Shape, Match] = {}
+        self._match_of: dict[tuple[PodTemplate, bool], Match] = {}
+        self._rows: dict[tuple[PodTemplate, Resources, bool, bool], LeafRow] = {}
+        self._amounts: dict[Resources, IntArray] = {}
+        self._changes = ChangeLog()  # of leaves on which more or less is used
+        self._no_changes = ChangeLog()  # of leaves on which nothing is
 
     # -- usage
 
     def use(self, usage: TopologyUsage) -> None:
         """Count what a pod set was promised, whether it fits or not."""
-        self.know(usage.per_pod)
-        self.take(self.used, usage, -1)
+        self._count(usage, -1)
         self._stand_alone(usage, 1)
 
     def release(self, usage: TopologyUsage) -> None:
         """Undo `use`."""
-        self.know(usage.per_pod)
-        self.take(self.used, usage)
+        self._count(usage, 1)
         self._stand_alone(usage, -1)
+
+    def _count(self, usage: TopologyUsage, sign: int) -> None:
+        self.know(usage.per_pod)
+        for leaf in self.take(self.used, usage, sign):
+            self._changes.append(leaf)
 
     def fits(self, usages: Sequence[TopologyUsage]) -> bool:
         """Tell whether all of `usages` fit together now; in a domain that is gone nothing does.
@@ -107,17 +126,21 @@ class TopologyCapacity:
         """
         return self.free.copy() if empty else self.free - self.used
 
-    def take(self, amounts: IntArray, usage: TopologyUsage, sign: int = 1) -> None:
+    def take(self, amounts: IntArray, usage: TopologyUsage, sign: int = 1) -> list[int]:
         """Take a `usage` of known resources from `amounts`, an array like `free`.
 
-        With a `sign` of -1 it is given back. Domains that are not here are passed over.
+        With a `sign` of -1 it is given back. Domains that are not here are passed over; return the
+        others.
         """
         leaf_of = self.tree.leaf_of
         here = [(leaf_of[one.values], one.count) for one in usage.domains if one.values in leaf_of]
-        if here:
+        if len(here) == 1:
+            amounts[here[0][0]] -= sign * here[0][1] * self.amounts(usage.per_pod)
+        elif here:
             leaves, counts = np.array(here, dtype=np.int64).T
             taken = sign * counts[:, None] * self.amounts(usage.per_pod)
             np.subtract.at(amounts, leaves, taken)
+        return [leaf for leaf, _ in here]
 
     # -- who stands alone
 
@@ -152,19 +175,51 @@ class TopologyCapacity:
 
     def know(self, per_pod: Resources) -> None:
         """Give each resource of `per_pod` a column; of what no node offers nothing is free."""
+        if per_pod in self._amounts:
+            return
         for name, _ in (*per_pod.amounts, (PODS, 1)):
             if name not in self.resources:
                 self.resources[name] = len(self.resources)
                 nothing = np.zeros((len(self.free), 1), dtype=np.int64)
                 self.free = np.hstack([self.free, nothing])
                 self.used = np.hstack([self.used, nothing])
+                self._amounts.clear()
 
     def amounts(self, per_pod: Resources) -> IntArray:
-        """Return what one pod takes, by column; it counts as one of ``pods`` itself."""
-        row = np.zeros(len(self.resources), dtype=np.int64)
-        for name, amount in per_pod.amounts:
-            row[self.resources[name]] += amount
-        row[self.resources[PODS]] += 1
+        """Return what one pod takes, by column; it counts as one of ``pods`` itself.
+
+        The array is not the caller's own.
+        """
+        row = self._amounts.get(per_pod)
+        if row is None:
+            row = np.zeros(len(self.resources), dtype=np.int64)
+            for name, amount in per_pod.amounts:
+                row[self.resources[name]] += amount
+            row[self.resources[PODS]] += 1
+            if len(self._amounts) >= AMOUNTS_KEPT_MAX:
+                self._amounts.clear()
+            self._amounts[per_pod] = row
+        return row
+
+    def row(
+        self, template: PodTemplate, per_pod: Resources, *, with_preferred: bool, empty: bool
+    ) -> LeafRow:
+        """Return how many such pods fit on each leaf now, or if nothing were promised."""
+        key = template, per_pod, with_preferred, empty
+        row = self._rows.get(key)
+        if row is None:
+            self.know(per_pod)
+            takes = self.match(template, with_preferred=with_preferred).takes
+            asked = self.amounts(per_pod)
+            names = [name for name in sorted(self.resources) if asked[self.resources[name]] > 0]
+            columns = np.array([self.resources[name] for name in names], dtype=np.int64)
+            if len(self._rows) >= ROWS_KEPT_MAX:
+                self._rows.clear()
+            row = self._rows[key] = LeafRow(takes, names, columns, asked[columns])
+        if empty:
+            row.refresh(self.free, None, self._no_changes)
+        else:
+            row.refresh(self.free, self.used, self._changes)
         return row
 
     # -- nodes
@@ -174,6 +229,16 @@ class TopologyCapacity:
 
         `with_preferred`: count the points of nodes that it prefers.
         """
+        key = template, with_preferred
+        found = self._match_of.get(key)
+        if found is None:
+            if len(self._match_of) >= MATCHES_KEPT_MAX:
+                self._match_of.clear()
+            found = self._match_of[key] = self._matched(template, with_preferred=with_preferred)
+        return found
+
+    def _matched(self, template: PodTemplate, *, with_preferred: bool) -> Match:
+        """Return the match of the template's shape: templates that differ in amounts share one."""
         if self._hosts is None:
             return match_all(len(self.free))
         asked = template.constraints

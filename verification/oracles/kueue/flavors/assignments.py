@@ -168,7 +168,7 @@ def recomputed_position(row: Row) -> Answers:
     usage = amounts(row.case["quotaUsageAtRecompute"])
     queues.use(name_of(spec), Usage(tuple(sorted(usage.items()))))
     request = msgspec.structs.replace(question.request, nominated=first.nominated)
-    second = assigned(question._replace(request=request))
+    second = assigned(msgspec.structs.replace(question, request=request))
     if second.mode is not Mode.PREEMPT:
         raise ValueError(f"the second look ends in {second.mode.text}")
     return {"wantRecomputedIdx": second.tried["main"]["cpu"]}

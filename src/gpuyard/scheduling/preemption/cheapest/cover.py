@@ -74,6 +74,7 @@ class _Search:
         self.useless: BoolArray = np.ones(self.size, dtype=np.bool_)
         self.useless[freed.who] = False
         self.rows_left = rules.rows_max
+        self.places = [freed.place[entries].tolist() for entries in freed.of]
         weight = 1 + freed.freed_left.sum(axis=1)
         total = np.bincount(freed.who, weights=weight, minlength=self.size)
         self.part: FloatArray = weight / total[freed.who]  # of a candidate's whole, entry by entry
@@ -168,8 +169,8 @@ class _Search:
         entries: IntArray,
         price: FloatArray,
         now: tuple[IntArray, IntArray, IntArray],
-    ) -> Iterator[tuple[int, ...]]:
-        """Yield for the most promising nodes who would have to leave them together.
+    ) -> list[tuple[int, ...]]:
+        """Return for the most promising nodes who would have to leave them together.
 
         On each node candidates are lined up twice, by price and by price per device; a bundle is
         the beginning of such a line that opens places at the least price. Who frees other nodes too
@@ -182,8 +183,7 @@ class _Search:
             order = np.lexsort((entries, key, self.freed.place[entries]))
             found += self._beginnings(entries[order], part[order], now)
         found.sort(key=lambda one: (one[0], one[1], len(one[2])))
-        for _, _, line in found[:BUNDLES_MAX]:
-            yield self._needed(line, price, now)
+        return self._needed([line for _, _, line in found[:BUNDLES_MAX]], price, now)
 
     def _beginnings(
         self, line: IntArray, part: FloatArray, now: tuple[IntArray, IntArray, IntArray]
@@ -213,23 +213,52 @@ class _Search:
         return found
 
     def _needed(
-        self, line: IntArray, price: FloatArray, now: tuple[IntArray, IntArray, IntArray]
-    ) -> tuple[int, ...]:
-        """Return the candidates of a beginning without those that its node does not need."""
+        self,
+        lines: Sequence[IntArray],
+        price: FloatArray,
+        now: tuple[IntArray, IntArray, IntArray],
+    ) -> list[tuple[int, ...]]:
+        """Return the candidates of each beginning without those that its node does not need.
+
+        Of each line one is dropped at a time, the first that is to spare, the largest price first;
+        lines do not touch each other, so all of them are worked on at once.
+        """
         freed, (free, left, _) = self.freed, now
-        kept = line[np.argsort(-price[freed.who[line]], kind="stable")]
-        place = freed.place[kept[0]]
-        while len(kept) > 1:
-            free_all = free[place] + freed.freed[kept].sum(axis=0)
-            left_all = left[place] + freed.freed_left[kept].sum(axis=0)
+        if not lines:
+            return []
+        lengths = np.array([len(line) for line in lines])
+        which = np.repeat(np.arange(len(lines)), lengths)
+        kept = np.concatenate(lines)
+        in_order = np.lexsort((-price[freed.who[kept]], which))
+        kept, which = kept[in_order], which[in_order]
+        place = freed.place[kept[np.cumsum(lengths) - lengths]]
+        free_all, left_all = free[place], left[place]
+        np.add.at(free_all, which, freed.freed[kept])
+        np.add.at(left_all, which, freed.freed_left[kept])
+        room_all = freed.room(free_all, left_all)
+        is_kept = np.ones(len(kept), dtype=np.bool_)
+        rows = np.flatnonzero(lengths[which] > 1)
+        while len(rows):
+            entries, of = kept[rows], which[rows]
             without_one = freed.room(
-                free_all - freed.freed[kept], left_all - freed.freed_left[kept]
+                free_all[of] - freed.freed[entries], left_all[of] - freed.freed_left[entries]
             )
-            spare = np.flatnonzero(without_one == freed.room(free_all[None], left_all[None]))
-            if not len(spare):
-                break
-            kept = np.delete(kept, spare[0])
-        return tuple(sorted(freed.who[kept].tolist()))
+            spare = np.flatnonzero(without_one == room_all[of])
+            lines_left, first = np.unique(of[spare], return_index=True)
+            gone = rows[spare[first]]
+            is_kept[gone] = False
+            free_all[lines_left] -= freed.freed[kept[gone]]
+            left_all[lines_left] -= freed.freed_left[kept[gone]]
+            lengths[lines_left] -= 1
+            goes_on = np.zeros(len(lines), dtype=np.bool_)
+            goes_on[lines_left] = lengths[lines_left] > 1
+            rows = rows[goes_on[of] & is_kept[rows]]
+        members: list[list[int]] = [[] for _ in lines]
+        for line, who in zip(
+            which[is_kept].tolist(), freed.who[kept[is_kept]].tolist(), strict=True
+        ):
+            members[line].append(who)
+        return [tuple(sorted(each)) for each in members]
 
     def _given_back(self, gone: BoolArray, price: FloatArray | IntArray) -> BoolArray:
         """Return `gone` without those that are not needed, the largest `price` first."""
@@ -238,18 +267,37 @@ class _Search:
         room = freed.room(free, left)
         spare = freed.elsewhere + int(room.sum()) - freed.count
         victims = np.flatnonzero(gone)
-        for one in victims[np.argsort(-price[victims], kind="stable")].tolist():
-            entries = freed.of[one]
-            places = freed.place[entries]  # of one candidate, so each place once
+        for block in self._side_by_side(victims[np.argsort(-price[victims], kind="stable")]):
+            entries = freed.entries_of(block)
+            places = freed.place[entries]
             free_less = free[places] - freed.freed[entries]
             left_less = left[places] - freed.freed_left[entries]
             room_less = freed.room(free_less, left_less)
-            lost = int((room[places] - room_less).sum())
-            if lost <= spare:
-                spare -= lost
-                gone[one] = False
-                free[places], left[places], room[places] = free_less, left_less, room_less
+            lost = np.zeros(self.size, dtype=np.int64)
+            np.add.at(lost, freed.who[entries], room[places] - room_less)
+            for one, fewer in zip(block, lost[block].tolist(), strict=True):
+                if fewer <= spare:
+                    spare -= fewer
+                    gone[one] = False
+            back = ~gone[freed.who[entries]]
+            places = places[back]
+            free[places], left[places] = free_less[back], left_less[back]
+            room[places] = room_less[back]
         return gone
+
+    def _side_by_side(self, line: IntArray) -> Iterator[list[int]]:
+        """Yield `line` in pieces in which no two candidates hold anything at the same place."""
+        block: list[int] = []
+        touched: set[int] = set()
+        for one in line.tolist():
+            places = self.places[one]
+            if not touched.isdisjoint(places):
+                yield block
+                block, touched = [], set()
+            block.append(one)
+            touched.update(places)
+        if block:
+            yield block
 
     def swapped(self, best: BoolArray) -> BoolArray:
         """Return the cheapest set found by forbidding one victim after the other."""

@@ -115,14 +115,28 @@ def cheapest(
             legal.append(known)
         else:
             not_legal[reason] += 1
-    legal.sort(key=lambda known: known.order)
-    answer = _Question(placer, gang, legal, rules, limits).answer()
+    answer = cheapest_of(placer, gang, legal, rules=rules, limits=limits)
     if isinstance(answer, NoVictims):
         by_reason = tuple(sorted(not_legal.items()))
         return msgspec.structs.replace(answer, spared=by_reason)
-    again = [spared(gang, victim, rules, limits) for victim in answer.candidates]
-    assert not any(again), f"victims that must be spared: {again}"
-    assert stays_within(answer.candidates, limits), "victims beyond the limits"
+    return answer
+
+
+def cheapest_of(
+    placer: Placer,
+    gang: Gang,
+    legal: Iterable[Candidate],
+    *,
+    rules: VictimRules,
+    limits: Limits,
+) -> Victims | NoVictims:
+    """Return whom of those that are `legal` to evict so that `gang` lands."""
+    in_order = sorted(legal, key=lambda known: known.order)
+    answer = _Question(placer, gang, in_order, rules, limits).answer()
+    if isinstance(answer, Victims):
+        again = [spared(gang, victim, rules, limits) for victim in answer.candidates]
+        assert not any(again), f"victims that must be spared: {again}"
+        assert stays_within(answer.candidates, limits), "victims beyond the limits"
     return answer
 
 
@@ -150,6 +164,8 @@ class _Question:
                 return Victims(landing=landing, is_cheapest=True)
         if not self.legal:
             return NoVictims(code="NobodyLegal")
+        if not self._may_fit_without_them():
+            return NoVictims(code="NotEvenWithoutThem")
         found = self._some()
         if found is None and self.landing(self.legal) is None:
             return NoVictims(code="NotEvenWithoutThem")
@@ -161,6 +177,17 @@ class _Question:
         """Tell whether each shape by itself has room as things are."""
         return all(
             int(np.minimum(self.placer.room(shape), len(members)).sum()) >= len(members)
+            for shape, members in self.shapes.items()
+        )
+
+    def _may_fit_without_them(self) -> bool:
+        """Tell whether each shape by itself would have room if everybody legal left.
+
+        Room is an upper bound: where it is too small no landing has to be tried.
+        """
+        everybody = np.ones(len(self.legal), dtype=np.bool_)
+        return all(
+            self._by_all(shape).total(everybody) >= len(members)
             for shape, members in self.shapes.items()
         )
 

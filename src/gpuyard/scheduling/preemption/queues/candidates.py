@@ -85,6 +85,16 @@ def in_queue(
     order: VictimOrder,
 ) -> list[Candidate]:
     """Return the candidates of one queue as they come; `order` goes into their ranks."""
+    return [
+        candidate(each, demand, rules, order, queues.losses)
+        for each in let_go(queues, queue, demand, rules)
+    ]
+
+
+def let_go(
+    queues: Queues, queue: str, demand: Demand, rules: QueuePreemptionRules
+) -> list[Admitted]:
+    """Return the workloads of one queue that could go, as they come."""
     allowed = queues.specs[demand.queue].preemption
     is_own = queue == demand.queue
     policy: PreemptionPolicy = (
@@ -95,15 +105,26 @@ def in_queue(
     spares_nobody = policy == "Any"
     off_limits = queues.not_evicted_by(demand.workload.key)
     return [
-        Candidate(
-            _rank(admitted, rules, _lost(admitted, queues.losses, order), is_own=is_own), admitted
-        )
+        admitted
         for key, admitted in queues.holders[queue].items()
         if admitted.workload.preemptible
+        and (spares_nobody or may_preempt(policy, demand.workload, admitted.workload, rules))
         and (admitted.evicted or not (key in queues.spared or key in off_limits))
         and holds(admitted.admission, demand.contested)
-        and (spares_nobody or may_preempt(policy, demand.workload, admitted.workload, rules))
     ]
+
+
+def candidate(
+    admitted: Admitted,
+    demand: Demand,
+    rules: QueuePreemptionRules,
+    order: VictimOrder,
+    losses: Mapping[str, Loss],
+) -> Candidate:
+    """Return a workload that could go with its rank in `order`."""
+    is_own = admitted.admission.cluster_queue == demand.queue
+    lost = _lost(admitted, losses, order)
+    return Candidate(_rank(admitted, rules, lost, is_own=is_own), admitted)
 
 
 def holds(admission: Admission, contested: frozenset[FlavorResource]) -> bool:

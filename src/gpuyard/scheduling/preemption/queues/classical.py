@@ -21,18 +21,20 @@ Semantics: Kueue v0.19.2, pkg/scheduler/preemption/classical/ and preemption.go
 (classicalPreemptions).
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from gpuyard.model.queues import FlavorResource
+from gpuyard.model.queues import Admitted, FlavorResource
 from gpuyard.scheduling import quota
 from gpuyard.scheduling.preemption.queues.candidates import (
     NOBODY_USED,
     Candidate,
     LocalUsage,
     Rank,
+    candidate,
     in_order,
-    in_queue,
+    let_go,
 )
 from gpuyard.scheduling.preemption.queues.minimal import Trial, fill_back
 from gpuyard.scheduling.preemption.queues.policies import may_borrow_over
@@ -43,7 +45,7 @@ from gpuyard.scheduling.preemption.queues.rules import (
     Target,
     VictimOrder,
 )
-from gpuyard.scheduling.queues import Queues
+from gpuyard.scheduling.queues import NOTHING_LOST, Loss, Queues
 from gpuyard.scheduling.quota import QuotaNode
 
 Claim = Literal["within", "hierarchical", "without-borrowing", "while-borrowing"]
@@ -59,6 +61,7 @@ GROUPS: tuple[tuple[Claim, ...], ...] = (
     ("without-borrowing", "while-borrowing"),
     ("within",),
 )
+OFFERS_KEPT_MAX = 64  # lists of candidates; beyond it they are collected anew
 GROUP_OF = {claim: place for place, claims in enumerate(GROUPS) for claim in claims}
 
 
@@ -80,6 +83,32 @@ class Claimed(NamedTuple):
         return self.candidate.priority
 
 
+Found = tuple[Admitted, Claim, tuple[QuotaNode, ...]]
+
+
+class Offers:
+    """Candidates of other queues by order and who asks, and what anybody loses, at one instant."""
+
+    def __init__(self) -> None:
+        """Know nobody."""
+        self.lists: dict[Hashable, Sequence[Claimed]] = {}
+        self.losses: dict[str, Loss] = {}  # of those who hold quota
+
+    def losses_of(self, queues: Queues, found: Iterable[Found]) -> Mapping[str, Loss]:
+        """Return a mapping that knows what each of `found` would lose."""
+        for admitted, _, _ in found:
+            key = admitted.workload.key
+            if key not in self.losses:
+                self.losses[key] = queues.losses.get(key, NOTHING_LOST)
+        return self.losses
+
+    def keep(self, asked: Hashable, offered: Sequence[Claimed]) -> None:
+        """Remember who can be taken by those who ask like that."""
+        if len(self.lists) >= OFFERS_KEPT_MAX:
+            self.lists.clear()
+        self.lists[asked] = offered
+
+
 class Outside(NamedTuple):
     """A queue outside the demand's that uses more than its quota of what is contested."""
 
@@ -94,9 +123,14 @@ def search(
     claimed: Sequence[Claimed],
     local_usage: LocalUsage = NOBODY_USED,
 ) -> list[Target]:
-    """Return who of those that were collected has to go, none where it would not help."""
+    """Return who of those that were collected has to go, none where it would not help.
+
+    They stand in the order of `in_turn`; only what LocalQueues used is looked at anew.
+    """
     demand = trial.demand
-    ordered = _in_order(claimed, rules, local_usage)
+    ordered = claimed
+    if rules.by_local_usage and local_usage:
+        ordered = _by_local_usage(claimed, rules, local_usage)
     for may_borrow in attempts(trial, {each.claim for each in claimed}):
         taken: list[Claimed] = []
         for each in ordered:
@@ -140,24 +174,102 @@ def _is_under_nominal(trial: Trial) -> bool:
 def collect(
     queues: Queues, demand: Demand, rules: QueuePreemptionRules, order: VictimOrder = "newest"
 ) -> list[Claimed]:
-    """Return the candidates with their claims, in no order."""
-    claimed = [
-        Claimed(each, "within", ()) for each in in_queue(queues, demand.queue, demand, rules, order)
-    ]
+    """Return all candidates with their claims, in no order."""
+    own = _within(queues, demand, rules)
+    others = _of_others(queues, demand, rules, list(_outside(queues.node(demand.queue), demand)))
+    return _ranked([*own, *others], demand, rules, order, queues.losses)
+
+
+def in_turn(
+    queues: Queues,
+    demand: Demand,
+    rules: QueuePreemptionRules,
+    orders: Sequence[VictimOrder],
+    known: Offers | None = None,
+) -> list[Sequence[Claimed]]:
+    """Return for each of `orders` the candidates that could help, as they are taken.
+
+    Who is told to go already comes first, then the others; each by claim, then by rank. A claim
+    ``without-borrowing`` is good for nothing where the demand has to borrow even if everybody of
+    its own queue leaves who may. Candidates of other queues are `known` where somebody asked for
+    as much who may take them as well, as long as nobody loses anything else by going.
+    """
+    own = _within(queues, demand, rules)
     allowed = queues.specs[demand.queue].preemption
-    if allowed.reclaim_within_cohort == "Never":
-        return claimed
-    for outside in _outside(queues.node(demand.queue), demand):
-        candidates = in_queue(queues, outside.queue, demand, rules, order)
-        if outside.is_hierarchical:
-            claimed += [Claimed(each, "hierarchical", outside.branch) for each in candidates]
-            continue
-        for candidate in candidates:
-            victim = candidate.admitted.workload
-            may_borrow = may_borrow_over(allowed, demand.workload, victim, rules)
-            claim: Claim = "while-borrowing" if may_borrow else "without-borrowing"
-            claimed.append(Claimed(candidate, claim, outside.branch))
-    return claimed
+    may_borrow_over_some = allowed.borrow_within_cohort.policy != "Never"
+    is_useful = may_borrow_over_some or _may_own_enough(queues, demand, [each for each, *_ in own])
+    outside = [
+        each
+        for each in _outside(queues.node(demand.queue), demand)
+        if each.is_hierarchical or is_useful
+    ]
+    is_anybodys = allowed.reclaim_within_cohort == "Any" and not may_borrow_over_some
+    asked = (
+        queues.holders_changed,
+        "" if is_anybodys else demand.workload.key,
+        demand.contested,
+        frozenset(queues.not_evicted_by(demand.workload.key)),
+        tuple(outside),
+    )
+    known = Offers() if known is None else known
+    found: list[Sequence[Claimed]] = []
+    for order in orders:
+        others = known.lists.get((order, asked))
+        if others is None:
+            named = _of_others(queues, demand, rules, outside)
+            losses = known.losses_of(queues, named if order != "newest" else ())
+            others = sorted(_ranked(named, demand, rules, order, losses), key=_turn)
+            known.keep((order, asked), others)
+        losses = known.losses_of(queues, own if order != "newest" else ())
+        ranked = _ranked(own, demand, rules, order, losses)
+        found.append(sorted([*ranked, *others], key=_turn) if ranked else others)
+    return found
+
+
+def _ranked(
+    found: Sequence[Found],
+    demand: Demand,
+    rules: QueuePreemptionRules,
+    order: VictimOrder,
+    losses: Mapping[str, Loss],
+) -> list[Claimed]:
+    return [
+        Claimed(candidate(admitted, demand, rules, order, losses), claim, branch)
+        for admitted, claim, branch in found
+    ]
+
+
+def _within(queues: Queues, demand: Demand, rules: QueuePreemptionRules) -> list[Found]:
+    """Return who could go of the demand's own queue."""
+    return [(each, "within", ()) for each in let_go(queues, demand.queue, demand, rules)]
+
+
+def _of_others(
+    queues: Queues, demand: Demand, rules: QueuePreemptionRules, outside: Sequence[Outside]
+) -> list[Found]:
+    """Return who could go of the queues `outside`, and by which claim."""
+    allowed = queues.specs[demand.queue].preemption
+    found: list[Found] = []
+    for queue, branch, is_hierarchical in outside:
+        for each in let_go(queues, queue, demand, rules):
+            claim: Claim = "without-borrowing"
+            if is_hierarchical:
+                claim = "hierarchical"
+            elif may_borrow_over(allowed, demand.workload, each.workload, rules):
+                claim = "while-borrowing"
+            found.append((each, claim, branch))
+    return found
+
+
+def _may_own_enough(queues: Queues, demand: Demand, own: Iterable[Admitted]) -> bool:
+    """Tell whether the demand would fit into what its queue owns if all of `own` left."""
+    leaf = queues.node(demand.queue)
+    left: Counter[FlavorResource] = Counter()
+    for each in own:
+        left.update(dict(queues.usage_of(each.workload.key).quota))
+    return not any(
+        quota.is_borrowing(leaf, key, amount - left[key]) for key, amount in demand.usage.quota
+    )
 
 
 def _outside(leaf: QuotaNode, demand: Demand) -> Iterator[Outside]:
@@ -223,23 +335,16 @@ def is_valid(each: Claimed, contested: frozenset[FlavorResource], *, may_borrow:
     return not any(is_within_nominal(node, contested) for node in each.branch)
 
 
-def _in_order(
+def _by_local_usage(
     claimed: Sequence[Claimed], rules: QueuePreemptionRules, local_usage: LocalUsage
 ) -> list[Claimed]:
-    """Return who was told to go already, then the others; each by claim, then by rank."""
-    if not (rules.by_local_usage and local_usage):
-        groups = {GROUP_OF[each.claim] for each in claimed}
-        return sorted(claimed, key=_turn if len(groups) > 1 else _rank)
+    """Return who was told to go already, then the others; each by claim, then as they are taken."""
     by_key = {each.key: each for each in claimed}
     in_rank: list[Claimed] = []
     for claims in GROUPS:
         group = (each.candidate for each in claimed if each.claim in claims)
         in_rank += (by_key[each.key] for each in in_order(group, rules, local_usage))
     return sorted(in_rank, key=lambda each: not each.candidate.admitted.evicted)
-
-
-def _rank(each: Claimed) -> Rank:
-    return each.candidate.rank  # who was told to go already comes first in it
 
 
 def _turn(each: Claimed) -> tuple[bool, int, Rank]:

@@ -49,6 +49,9 @@ class End(NamedTuple):
     shares: dict[QuotaNode, tuple[bool, Fraction]]
 
 
+NOT_ASKED = End({}, {})  # neither exposure nor shares decide
+
+
 class Ways(NamedTuple):
     """The ways of two queues to the root: each one's up to below what they share, then the rest."""
 
@@ -62,7 +65,7 @@ def illegal(trial: Trial, victims: Iterable[Target], rules: QueuePreemptionRules
     holders = [(each, trial.queues.admitted[each.workload]) for each in victims]
     for _, admitted in holders:
         trial.take_out(admitted)
-    end = _end(trial)
+    end = _end(trial, rules)
     found: set[str] = set()
     for victim, admitted in holders:
         trial.put_back(admitted)
@@ -74,13 +77,15 @@ def illegal(trial: Trial, victims: Iterable[Target], rules: QueuePreemptionRules
     return frozenset(found)
 
 
-def _end(trial: Trial) -> End:
+def _end(trial: Trial, rules: QueuePreemptionRules) -> End:
+    if not (rules.stable or rules.fair_sharing):
+        return NOT_ASKED
     trial.count(is_counted=True)
     keys = [key for key, _ in trial.demand.usage.quota]
     above = list(trial.leaf.to_root())
     end = End(
         {node: {key: exposure(node, key) for key in keys} for node in above},
-        {node: order(dominant_share(node)) for node in above},
+        {node: order(dominant_share(node)) for node in above} if rules.fair_sharing else {},
     )
     trial.count(is_counted=False)
     return end
@@ -94,11 +99,12 @@ def _is_legal(
     if rules.revalidate and ways.theirs:
         if not _borrows(admitted, ways.theirs, trial.demand.contested):
             return False
-        borrows = any(any(end.exposed[node].values()) for node in ways.own)
-        if victim.reason == "InCohortFairSharing" or (rules.fair_sharing and borrows):
-            theirs = order(dominant_share(ways.theirs[-1]))
-            if end.shares[ways.own[-1]] >= theirs:
-                return False
+        if rules.fair_sharing:
+            borrows = any(any(end.exposed[node].values()) for node in ways.own)
+            if victim.reason == "InCohortFairSharing" or borrows:
+                theirs = order(dominant_share(ways.theirs[-1]))
+                if end.shares[ways.own[-1]] >= theirs:
+                    return False
     return not rules.stable or all(
         amount <= exposure(node, key)
         for node in ways.shared

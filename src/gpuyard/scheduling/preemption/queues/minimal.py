@@ -20,7 +20,10 @@ from gpuyard.scheduling.preemption.queues.candidates import Candidate
 from gpuyard.scheduling.preemption.queues.rules import Demand
 from gpuyard.scheduling.queues import Queues
 
+KNOWN_MAX = 4096  # answers for sets of victims; beyond it they are worked out anew
+
 PlacesFit = Callable[[], bool]
+Known = dict[tuple[frozenset[str], bool], bool]  # by who is out and whether it may borrow: fits
 
 
 def anywhere() -> bool:
@@ -34,8 +37,17 @@ class Trial:
     The victims stay holders; only what they use is gone.
     """
 
-    def __init__(self, queues: Queues, demand: Demand, places_fit: PlacesFit = anywhere) -> None:
-        """Start with nobody taken out."""
+    def __init__(
+        self,
+        queues: Queues,
+        demand: Demand,
+        places_fit: PlacesFit = anywhere,
+        known: Known | None = None,
+    ) -> None:
+        """Start with nobody taken out.
+
+        `known` is what trials of the same demand in the same state found out, and will.
+        """
         self.queues = queues
         self.demand = demand
         self.leaf = queues.node(demand.queue)
@@ -43,6 +55,8 @@ class Trial:
         self._asked = sorted(demand.usage.quota, key=lambda each: each[0] not in demand.contested)
         self._out: dict[str, tuple[str, Usage]] = {}
         self._is_counted = False
+        self._known = known
+        self._state = queues.state
 
     def __enter__(self) -> Self:
         """Return the trial itself."""
@@ -59,12 +73,14 @@ class Trial:
         for queue, usage in self._out.values():
             self.queues.use(queue, usage)
         self._out.clear()
+        self.queues.state = self._state
 
     def take_out(self, admitted: Admitted) -> None:
         """Let a workload go."""
-        held = admitted.admission.cluster_queue, admitted.admission.usage()
+        key = admitted.workload.key
+        held = admitted.admission.cluster_queue, self.queues.usage_of(key)
         self.queues.release(*held)
-        self._out[admitted.workload.key] = held
+        self._out[key] = held
 
     def put_back(self, admitted: Admitted) -> None:
         """Undo `take_out`."""
@@ -78,7 +94,21 @@ class Trial:
             self._is_counted = is_counted
 
     def fits(self, *, may_borrow: bool = True) -> bool:
-        """Tell whether the demand fits, whether it counts as usage already or not."""
+        """Tell whether the demand fits, whether it counts as usage already or not.
+
+        That hangs on nothing but who is out.
+        """
+        if self._known is None:
+            return self._fits(may_borrow=may_borrow)
+        asked = frozenset(self._out), may_borrow
+        known = self._known.get(asked)
+        if known is None:
+            if len(self._known) >= KNOWN_MAX:
+                self._known.clear()
+            known = self._known[asked] = self._fits(may_borrow=may_borrow)
+        return known
+
+    def _fits(self, *, may_borrow: bool) -> bool:
         was_counted = self._is_counted
         self.count(is_counted=False)
         is_fitting = self._has_quota(may_borrow=may_borrow) and self._places_fit()

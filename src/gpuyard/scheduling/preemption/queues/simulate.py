@@ -11,6 +11,7 @@ from gpuyard.model.queues import FlavorResource, Usage
 from gpuyard.model.workloads import Workload
 from gpuyard.scheduling import quota
 from gpuyard.scheduling.preemption.queues.candidates import NOBODY_USED, LocalUsage
+from gpuyard.scheduling.preemption.queues.classical import Offers
 from gpuyard.scheduling.preemption.queues.rules import (
     Demand,
     Possibility,
@@ -21,7 +22,7 @@ from gpuyard.scheduling.preemption.queues.targets import any_targets
 from gpuyard.scheduling.queues import Queues
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 — a question of five parts, the rules, and what is known
     queues: Queues,
     queue: str,
     workload: Workload,
@@ -30,6 +31,7 @@ def simulate(
     rules: QueuePreemptionRules,
     *,
     local_usage: LocalUsage = NOBODY_USED,
+    known: Offers | None = None,
 ) -> Simulation:
     """Return whether preemption lets `workload` have `amount` of `key` in `queue`."""
     demand = Demand(
@@ -38,7 +40,7 @@ def simulate(
         usage=Usage(((key, amount),)),
         contested=frozenset((key,)),
     )
-    victims = any_targets(queues, demand, rules, local_usage=local_usage)
+    victims = any_targets(queues, demand, rules, local_usage=local_usage, known=known)
     keys = [victim.workload for victim in victims]
     with queues.without_usage(keys):
         height = quota.borrowing_height(queues.node(queue), key, amount)

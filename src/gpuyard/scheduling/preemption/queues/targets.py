@@ -14,15 +14,17 @@ finds the optimum in 99 questions of 100 (tests/unit/test_least_lost.py).
 Semantics: Kueue v0.19.2, pkg/scheduler/preemption/preemption.go (GetTargets).
 """
 
+import sys
 from collections.abc import Callable, Sequence, Set as AbstractSet
-from functools import partial
+from functools import cached_property, partial
 from typing import Generic, Protocol, TypeVar
 
+from gpuyard.scheduling.ordering.turns import priority
 from gpuyard.scheduling.preemption.queues import classical, fair
 from gpuyard.scheduling.preemption.queues.candidates import NOBODY_USED, Candidate, LocalUsage
-from gpuyard.scheduling.preemption.queues.classical import Claimed
+from gpuyard.scheduling.preemption.queues.classical import Claimed, Offers
 from gpuyard.scheduling.preemption.queues.legal import illegal
-from gpuyard.scheduling.preemption.queues.minimal import PlacesFit, Trial, anywhere
+from gpuyard.scheduling.preemption.queues.minimal import Known, PlacesFit, Trial, anywhere
 from gpuyard.scheduling.preemption.queues.rules import (
     ORDERS,
     Demand,
@@ -43,18 +45,20 @@ def targets(
     *,
     places_fit: PlacesFit = anywhere,
     local_usage: LocalUsage = NOBODY_USED,
+    known: Offers | None = None,
 ) -> tuple[Target, ...]:
     """Return who has to go, in the order in which they were found.
 
     `places_fit` is asked whether the demand finds its places in topologies, with the victims' free.
+    `known` are the candidates of demands before this one, as long as nobody's loss changes.
     """
-    searches = [
-        _search(queues, demand, rules, order, places_fit=places_fit, local_usage=local_usage)
-        for order in ORDERS[rules.victims]
-    ]
+    orders = ORDERS[rules.victims]
+    searches = _searches(
+        queues, demand, rules, orders, known, places_fit=places_fit, local_usage=local_usage
+    )
     if rules.victims == "newest":
         return searches[0].victims()
-    return _LeastLost(queues, searches).found()
+    return _LeastLost(queues, rules, searches).found()
 
 
 def any_targets(
@@ -63,10 +67,11 @@ def any_targets(
     rules: QueuePreemptionRules,
     *,
     local_usage: LocalUsage = NOBODY_USED,
+    known: Offers | None = None,
 ) -> tuple[Target, ...]:
     """Return some victims that make room, though others may lose less."""
-    order = ORDERS[rules.victims][0]
-    return _search(queues, demand, rules, order, local_usage=local_usage).victims()
+    orders = ORDERS[rules.victims][:1]
+    return _searches(queues, demand, rules, orders, known, local_usage=local_usage)[0].victims()
 
 
 class _Collected(Protocol):
@@ -87,17 +92,24 @@ class _Search(Generic[Each]):
 
     def __init__(
         self,
-        start: Callable[[PlacesFit], Trial],
+        start: Callable[..., Trial],
         rules: QueuePreemptionRules,
         collected: Sequence[Each],
         search: Callable[[Trial, QueuePreemptionRules, Sequence[Each]], list[Target]],
         places_fit: PlacesFit,
+        known: Known,
     ) -> None:
         self.start = start
         self.rules = rules
         self.collected = collected
         self.search = search
         self.places_fit = places_fit
+        self.known = known
+
+    @cached_property
+    def lowest(self) -> int:
+        """The lowest priority of all candidates."""
+        return min((each.priority for each in self.collected), default=sys.maxsize)
 
     def victims(
         self, below: int | None = None, spared: AbstractSet[str] = frozenset()
@@ -105,17 +117,21 @@ class _Search(Generic[Each]):
         """Return legal victims with a priority smaller than `below`, none of them `spared`."""
         for _ in range(ROUNDS_MAX):
             offered = self.collected
+            if below is not None and below <= self.lowest:
+                return ()
             if spared or below is not None:
                 offered = [
                     each
                     for each in offered
                     if each.key not in spared and (below is None or each.priority < below)
                 ]
-            with self.start(self.places_fit) as trial:
+            if not offered:
+                return ()
+            with self.start(self.places_fit, self.known) as trial:
                 victims = self.search(trial, self.rules, offered)
-            if not (self.rules.revalidate or self.rules.stable):
+            if not victims or not (self.rules.revalidate or self.rules.stable):
                 return tuple(victims)
-            with self.start(anywhere) as trial:
+            with self.start() as trial:
                 wrong = illegal(trial, victims, self.rules)
             if not wrong:
                 return tuple(victims)
@@ -123,42 +139,59 @@ class _Search(Generic[Each]):
         return ()
 
 
-def _search(
+def _searches(
     queues: Queues,
     demand: Demand,
     rules: QueuePreemptionRules,
-    order: VictimOrder,
+    orders: Sequence[VictimOrder],
+    offers: Offers | None,
     *,
     places_fit: PlacesFit = anywhere,
     local_usage: LocalUsage = NOBODY_USED,
-) -> _Search[Candidate] | _Search[Claimed]:
+) -> Sequence[_Search[Candidate]] | Sequence[_Search[Claimed]]:
+    """Return a search in each of `orders`."""
     start = partial(Trial, queues, demand)
+    known: Known = {}  # by all searches, whatever their order
     if rules.fair_sharing:
-        shared = fair.collect(queues, demand, rules, order)
         fairly = partial(fair.search, local_usage=local_usage)
-        return _Search(start, rules, shared, fairly, places_fit)
-    claimed = classical.collect(queues, demand, rules, order)
+        return [
+            _Search(
+                start,
+                rules,
+                fair.collect(queues, demand, rules, order),
+                fairly,
+                places_fit,
+                known,
+            )
+            for order in orders
+        ]
     by_claim = partial(classical.search, local_usage=local_usage)
-    return _Search(start, rules, claimed, by_claim, places_fit)
+    return [
+        _Search(start, rules, claimed, by_claim, places_fit, known)
+        for claimed in classical.in_turn(queues, demand, rules, orders, offers)
+    ]
 
 
 class _LeastLost:
     """Looks for the victims that lose least together, among the least important that suffice."""
 
     def __init__(
-        self, queues: Queues, searches: Sequence[_Search[Candidate] | _Search[Claimed]]
+        self,
+        queues: Queues,
+        rules: QueuePreemptionRules,
+        searches: Sequence[_Search[Candidate]] | Sequence[_Search[Claimed]],
     ) -> None:
         self.queues = queues
+        self.rules = rules
         self.searches = searches
-        everybody = (each for search in searches[:1] for each in search.collected)
-        self.priorities = {each.key: each.priority for each in everybody}
+        self._losses: dict[str, int] = {}
 
     def found(self) -> tuple[Target, ...]:
         best = less_important = self._victims(None)
         below = None
         while less_important:
             best = less_important
-            highest = max(self.priorities[victim.workload] for victim in best)
+            highest = max(self._priority(victim.workload) for victim in best)
             below = highest + 1
             less_important = self._victims(highest)
         return self._cheaper(best, below)
@@ -173,10 +206,24 @@ class _LeastLost:
                 break
             most = max(left, key=lambda key: (self._loss(key), key))
             asked.add(most)
+            if (self._least(below, spared | {most}), 1) >= self._lost(best):
+                continue
             other = self._victims(below, spared | {most})
             if other and self._lost(other) < self._lost(best):
                 best, spared = other, spared | {most}
         return best
+
+    def _priority(self, key: str) -> int:
+        return priority(self.queues.admitted[key].workload, self.rules.turns)
+
+    def _least(self, below: int | None, spared: AbstractSet[str]) -> int:
+        """Return what anybody loses at least: no set of victims is cheaper."""
+        losses = (
+            self._loss(each.key)
+            for each in self.searches[0].collected
+            if each.key not in spared and (below is None or each.priority < below)
+        )
+        return min(losses, default=sys.maxsize)
 
     def _victims(
         self, below: int | None, spared: AbstractSet[str] = frozenset()
@@ -190,4 +237,7 @@ class _LeastLost:
         return sum(self._loss(victim.workload) for victim in victims), len(victims)
 
     def _loss(self, key: str) -> int:
-        return self.queues.losses.get(key, NOTHING_LOST).device_ns
+        loss = self._losses.get(key)
+        if loss is None:
+            loss = self._losses[key] = self.queues.losses.get(key, NOTHING_LOST).device_ns
+        return loss
