@@ -8,8 +8,8 @@ started, on average over time. The bar: ``gpuyard`` is worse than ``kueue`` on n
 `NOISE` of it, and in each contest better on at least one by `BETTER`. Who waits longer under ours
 is told by class of workload.
 
-On openb nothing is worse and nothing better by 20 %: GPU-hours lost fall by 19.9 %. Inference does not
-wait before it evicts (`preempt_at_once`). Without that, losses fall by 83 % there, and the 95th
+On openb nothing is worse and nothing better by 20 %: GPU-hours lost fall by 19.9 %. Inference does
+not wait before it evicts (`preempt_at_once`). Without that, losses fall by 83 % there, and the 95th
 percentile of waits rises from 0 to 14 s, for then more than 5 % of the workloads wait.
 
 Data: openb below ``GPUYARD_DATA``.
