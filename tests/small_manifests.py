@@ -16,8 +16,10 @@ spec:
           image: registry.example/trainer:1.4
           resources: # two H100
             limits:
+              cpu: "16"
               memory: 64Gi
               nvidia.com/gpu: 2
+      priorityClassName: research
 """
 # What every rule of the catalogue has nothing to say about.
 WEB = """\

@@ -6,6 +6,7 @@ import pytest
 
 from gpuyard.lint import Text, examine, read_texts
 from gpuyard.lint.fix import mend
+from tests.small_lint import only
 
 
 def pod(*containers, kind="Pod", **spec):
@@ -22,7 +23,9 @@ def container(name="c", limits=None, requests=None, **fields):
 def looked_at(contents):
     given = read_texts(Text(file, content) for file, content in contents.items())
     assert not given.problems
-    return examine(given.documents)
+    return examine(
+        given.documents, settings=only("GPU-SHM", "GPU-LIMITS", "GPU-NO-PDB", "NODE-UNTAINTED")
+    )
 
 
 def found(text, rule):
@@ -46,7 +49,9 @@ MOUNT = {"name": "m", "mountPath": "/dev/shm/"}
         ),
         pytest.param(pod(container(limits={"amd.com/gpu": "8"})), True, id="another vendor"),
         pytest.param(
-            pod(container(limits={"nvidia.com/mig-1g.10gb": 2})), True, id="two MIG instances"
+            pod(container(limits={"nvidia.com/mig-1g.10gb": 2})),
+            False,
+            id="MIG instances: NCCL has no path between them",
         ),
         pytest.param(
             pod(container(limits={"nvidia.com/gpu.shared": 2})), False, id="shares: MPS mounts it"

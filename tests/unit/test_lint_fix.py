@@ -6,6 +6,7 @@ from gpuyard.lint import Text, examine, read_texts
 from gpuyard.lint.fix import CannotEditError, diff, mend, rewritten
 from gpuyard.lint.rule import Finding, Remove, Set
 from gpuyard.lint.run import Located, Outcome
+from tests.small_lint import only
 
 REQUEST_ONLY = """\
 apiVersion: v1
@@ -26,7 +27,7 @@ def pod(name, text=REQUEST_ONLY):
 
 def looked_at(contents):
     given = read_texts(Text(file, content) for file, content in contents.items())
-    return examine(given.documents, given.problems)
+    return examine(given.documents, given.problems, settings=only("GPU-LIMITS"))
 
 
 def test_every_object_of_a_file_is_mended_and_nothing_else_changes():

@@ -7,6 +7,7 @@ from gpuyard.dialects.documents import Limits, read
 from gpuyard.lint import Settings, Text, catalogue, check, examine, read_texts
 from gpuyard.lint.rule import Hit, Rule
 from gpuyard.lint.run import MESSAGE_CHARS_MAX, printable
+from tests.small_lint import only
 
 GPU_POD = """\
 apiVersion: v1
@@ -225,8 +226,8 @@ def test_printable(text, expected):
 def test_without_places_a_finding_is_the_same_but_for_line_and_column():
     job = catalogue.rule("GPU-SHM").failing
     documents, _ = read(job, "admission")
-    (placed,) = examine(documents).findings
-    (finding,) = examine(documents, with_places=False).findings
+    (placed,) = examine(documents, settings=only("GPU-SHM")).findings
+    (finding,) = examine(documents, settings=only("GPU-SHM"), with_places=False).findings
     assert finding == msgspec.structs.replace(placed, line=0, column=0)
     accepted = job.replace(
         "  name: train\n", '  name: train\n  annotations: {ignore.gpuyard.io/GPU-SHM: "why"}\n'

@@ -3,6 +3,7 @@
 import pytest
 
 from gpuyard.lint import Settings, Text, examine, read_texts
+from tests.small_lint import only
 
 JOB = """\
 apiVersion: batch/v1
@@ -36,7 +37,7 @@ def job(**filled):
 def outcome(text, settings=None):
     given = read_texts([Text("a.yaml", text)])
     assert not given.problems
-    return examine(given.documents, settings=settings)
+    return examine(given.documents, settings=settings or only("GPU-SHM", "GPU-LIMITS"))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,8 @@ def test_a_wrong_comment_is_reported_once_for_a_file_of_many_objects():
 def test_what_is_wrong_with_a_suppression_can_be_switched_off_but_not_suppressed():
     text = job(OBJECT='ignore.gpuyard.io/GPU-SHM: "", ignore.gpuyard.io/LINT-REASON: why')
     assert [one.rule for one in outcome(text).findings] == ["LINT-REASON", "GPU-SHM"]
-    settings = Settings(severities={"LINT-REASON": "off"})
+    others = only("GPU-SHM", "GPU-LIMITS").severities
+    settings = Settings(severities={**others, "LINT-REASON": "off"})
     assert [one.rule for one in outcome(text, settings).findings] == ["GPU-SHM"]
 
 

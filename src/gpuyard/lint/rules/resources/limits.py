@@ -6,12 +6,16 @@ refused; where a controller makes the pods it is accepted, and then refused pod 
 only in events.
 """
 
+import re
 from collections.abc import Iterator
 
 from gpuyard.dialects.workloads import ContainerView, GpuAsk, PodView
 from gpuyard.lint.rule import Hit, Rule, Set
 from gpuyard.lint.world import World
 from gpuyard.model.quantity import NANO_PER_UNIT, parse_nano
+
+# A text that something replaces before it is applied: "${GPUS}", "PLACEHOLDER_GPUS"
+FILLED_IN = re.compile(r"[${}<>]|^[A-Z][A-Z0-9_]{3,}$")
 
 
 def check(pod: PodView, _world: World) -> Iterator[Hit]:
@@ -24,6 +28,15 @@ def check(pod: PodView, _world: World) -> Iterator[Hit]:
 def _wrong(container: ContainerView, ask: GpuAsk) -> Iterator[Hit]:
     name = ask.resource.name
     limit, request = container.limits.get(name), container.requests.get(name)
+    if isinstance(ask.written, str) and FILLED_IN.search(ask.written):
+        return
+    if ask.written is None:
+        yield Hit(
+            ask.path,
+            f"container {container.name} names {name} without a number, which asks for none",
+            remedy="write the number of devices",
+        )
+        return
     amount = _nano(ask.written)
     if amount is None or amount < 0 or amount % NANO_PER_UNIT:
         yield Hit(

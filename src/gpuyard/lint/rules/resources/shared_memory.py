@@ -5,14 +5,15 @@ container runtime makes it 64 MiB large, and Kubernetes has no field to change t
 emptyDir in memory, mounted there. Without it NCCL ends with "failed to extend /dev/shm" and a
 DataLoader with a bus error, often hours after the start.
 
-Left alone: pods that share the host's IPC namespace, KubeRay (its operator mounts one), and shares
-of a GPU under MPS (the device plugin mounts its own).
+Left alone: pods that share the host's IPC namespace, KubeRay (its operator mounts one), shares of a
+GPU under MPS (the device plugin mounts its own), MIG instances (NCCL has no path between them),
+accelerators without NCCL (TPU, Neuron), and containers that run nvidia-smi or wait for somebody.
 """
 
 from collections.abc import Iterator
 
 from gpuyard.dialects import plain
-from gpuyard.dialects.workloads import ContainerView, PodView
+from gpuyard.dialects.workloads import ContainerView, GpuAsk, PodView
 from gpuyard.lint.rule import Append, Edit, Hit, Rule
 from gpuyard.lint.world import World
 from gpuyard.model.quantity import format_quantity, parse_quantity
@@ -22,6 +23,15 @@ VOLUME = "dshm"  # as the manifests of vLLM and Kubeflow call it
 DEFAULT_SIZE = "64 MiB"
 GPUS_MIN = 2
 MOUNTS_ITS_OWN = frozenset({"RayCluster", "RayJob", "RayService"})
+USES_IT = frozenset({"nvidia", "amd"})  # NCCL and RCCL; TPUs and Neuron cores talk without it
+WAITS = frozenset({"nvidia-smi", "rocm-smi", "sleep", "sshd", "ssh", "/dev/null"})
+RUNS = frozenset(
+    {
+        *("python", "python3", "torchrun", "accelerate", "deepspeed", "mpirun", "horovodrun"),
+        *("vllm", "sglang", "trtllm-serve", "text-generation-launcher", "tritonserver", "ray"),
+    }
+)
+WITHOUT_NCCL = "nvbandwidth"  # copies from GPU to GPU by itself
 
 
 def check(pod: PodView, _world: World) -> Iterator[Hit]:
@@ -29,7 +39,7 @@ def check(pod: PodView, _world: World) -> Iterator[Hit]:
     if pod.spec.is_true("hostIPC") or pod.workload.kind in MOUNTS_ITS_OWN or not pod.is_complete:
         return
     for container in pod.containers:
-        if container.gpus >= GPUS_MIN and container.mount(SHM) is None and not _shares(container):
+        if container.gpus >= GPUS_MIN and container.mount(SHM) is None and _computes(container):
             yield Hit(
                 container.resources_path,
                 f"container {container.name} has {container.gpus} GPUs, but {SHM} is the default "
@@ -38,8 +48,27 @@ def check(pod: PodView, _world: World) -> Iterator[Hit]:
             )
 
 
-def _shares(container: ContainerView) -> bool:
-    return all(ask.resource.sharing in {"share", "part"} for ask in container.gpu_asks)
+def _computes(container: ContainerView) -> bool:
+    """Tell whether whole GPUs of a kind that meets in shared memory do more than be looked at."""
+    asks = container.gpu_asks
+    is_part = any(one.resource.sharing == "part" for one in asks)  # HAMi: gpumem beside gpu
+    if is_part or not any(_meets(one) for one in asks):
+        return False
+    return not _waits(container) and WITHOUT_NCCL not in container.image
+
+
+def _waits(container: ContainerView) -> bool:
+    """Tell whether a command line runs nothing but what looks, or waits for somebody to log in."""
+    words = {word for word, _ in container.words}
+    names = {word.rpartition("/")[2] for word in words}
+    runs = names & RUNS or any(name.endswith((".py", ".sh")) for name in names)
+    return bool((words | names) & WAITS) and not runs
+
+
+def _meets(ask: GpuAsk) -> bool:
+    """Tell whether devices of this kind meet each other: NCCL has no path between MIG instances."""
+    sharing, vendor = ask.resource.sharing, ask.resource.vendor
+    return vendor in USES_IT and (sharing == "whole" or (vendor, sharing) == ("amd", "partition"))
 
 
 def _edits(pod: PodView, container: ContainerView) -> tuple[Edit, ...]:

@@ -14,7 +14,7 @@ from gpuyard.lint.wording import count
 from gpuyard.lint.world import World
 
 BUDGET = "policy/PodDisruptionBudget"
-KINDS = frozenset({"Deployment", "StatefulSet"})
+KINDS = frozenset({"Deployment", "StatefulSet", "Rollout"})
 REPLICAS_MIN = 2  # a budget for a single replica blocks a drain instead of pacing it
 
 

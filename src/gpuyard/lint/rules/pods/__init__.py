@@ -1,0 +1,1 @@
+"""What a pod says beside its resources: levels, links, meshes, policies, images, secrets."""

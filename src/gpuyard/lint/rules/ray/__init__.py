@@ -1,0 +1,1 @@
+"""What KubeRay makes of a manifest, and what Ray believes."""

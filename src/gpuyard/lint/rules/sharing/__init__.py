@@ -1,0 +1,1 @@
+"""GPUs that several pods share, and GPUs cut in parts: time slicing, MPS, MIG."""

@@ -1,0 +1,1 @@
+"""Weights of models: where they come from, where they lie, how they are read."""
