@@ -15,7 +15,25 @@ from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
 MODULES = (
+    "disruption.checkpoints",
+    "disruption.evictions",
+    "disruption.limits",
+    "disruption.priorities",
+    "disruption.signals",
+    "gangs.flavors",
+    "gangs.leaders",
+    "gangs.missing",
     "images.driver_check",
+    "jobs.bare",
+    "jobs.failures",
+    "jobs.time",
+    "launch.addresses",
+    "launch.host_network",
+    "launch.policies",
+    "launch.rendezvous",
+    "launch.sizes",
+    "nccl.debugging",
+    "nccl.names",
     "network.unattached",
     "pods.image_tags",
     "pods.levels",
@@ -26,7 +44,16 @@ MODULES = (
     "pods.secrets",
     "pods.service_links",
     "pods.tolerations",
+    "queues.admission",
+    "queues.names",
     "ray.num_gpus",
+    "rdma.efa",
+    "rdma.gpudirect",
+    "rdma.locked_memory",
+    "rdma.nvlink_domains",
+    "rdma.pcie_root",
+    "rdma.second_networks",
+    "rdma.upkeep",
     "resources.containers",
     "resources.count",
     "resources.huge_pages",
@@ -54,7 +81,13 @@ MODULES = (
     "weights.hub",
     "weights.prefetch",
 )
-CLUSTER_MODULES = ("nodes.untainted",)
+CLUSTER_MODULES = (
+    "gangs.topology",
+    "jobs.terminating",
+    "nodes.scaling",
+    "nodes.untainted",
+    "rdma.offers",
+)
 
 
 class UnknownRuleError(ValueError):

@@ -1,0 +1,1 @@
+"""Pods that start together, and where: gangs and topology."""

@@ -1,0 +1,1 @@
+"""Environment variables of NCCL, and the interfaces that they name."""

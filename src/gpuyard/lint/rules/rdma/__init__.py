@@ -1,0 +1,1 @@
+"""NICs with RDMA: their resources, second networks, locked memory; NVLink between nodes."""
