@@ -39,6 +39,7 @@ PURE_ROOMS = (
 # Written in pieces, so that this file does not break its own rules.
 TODO = "TO" + "DO"
 LOCAL_PLACES = tuple("/" + place for place in ("work/", "root/", "tmp/t/", "home/"))
+NOBODYS_PLACES = ("/" + "home/kubernetes/",)  # where GKE keeps its driver, on every node
 REGISTRY_HOSTS = tuple(
     host + end for host, end in (("pypi", ".org"), ("pythonhosted", ".org"), ("npmjs", ".org"))
 )
@@ -201,6 +202,12 @@ def test_links_in_the_documentation_lead_somewhere():
     assert [broken for path in MARKDOWN for broken in broken_links(path)] == []
 
 
+def without(text, words):
+    for word in words:
+        text = text.replace(word, "")
+    return text
+
+
 def test_no_file_knows_a_machine_or_a_registry():
     banned = (*LOCAL_PLACES, *REGISTRY_HOSTS)
     found = [
@@ -208,7 +215,7 @@ def test_no_file_knows_a_machine_or_a_registry():
         for path in TEXT
         for line, text in lines(path)
         for word in banned
-        if word in text
+        if word in without(text, NOBODYS_PLACES)
     ]
     assert found == []
 

@@ -1,6 +1,7 @@
-"""Comments that silence a rule: ``# gpuyard:ignore RULE[,RULE]: reason``.
+"""Comments to us: ``# gpuyard:ignore RULE[,RULE]: reason`` and ``# gpuyard:chart NAME VERSION``.
 
-They count only where YAML sees a comment. The same words inside a text (a script in a ConfigMap, a
+The first silences rules, the second says what chart the Helm values of a file are for. A rule is
+silenced only where YAML sees a comment. The same words inside a text (a script in a ConfigMap, a
 block of documentation) are text; libyaml's events tell where texts begin and end.
 """
 
@@ -20,6 +21,24 @@ _COMMENT = re.compile(
     r"(?:^|(?<=[ \t]))#+[ \t]*gpuyard:ignore\b[ \t]*(?P<rules>[^:\r\n]*)(?::(?P<reason>[^\r\n]*))?",
     re.MULTILINE,
 )
+
+_CHART_WORD = "gpuyard:chart"
+_CHART = re.compile(
+    r"^[ \t]*#+[ \t]*gpuyard:chart[ \t]+(?P<name>[^\s]+)(?:[ \t]+(?P<version>[^\s]+))?",
+    re.MULTILINE,
+)
+
+
+def chart(pieces: Iterable[YamlPiece]) -> tuple[str, str]:
+    """Return name and version of the chart that a file names first; empty texts where it does not.
+
+    A repository in front of the name is left out: ``nvidia/gpu-operator`` is ``gpu-operator``.
+    """
+    for piece in pieces:
+        found = _CHART.search(piece.text) if _CHART_WORD in piece.text else None
+        if found:
+            return found["name"].rpartition("/")[2], found["version"] or ""
+    return "", ""
 
 
 def suppressions(pieces: Iterable[YamlPiece]) -> dict[int, Suppression]:

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Literal
 
 from gpuyard.dialects import plain
-from gpuyard.dialects.documents.comments import suppressions
+from gpuyard.dialects.documents.comments import chart, suppressions
 from gpuyard.dialects.documents.model import Position, Suppression
 from gpuyard.dialects.documents.pieces import JsonPiece, YamlPiece
 from gpuyard.dialects.documents.places import find
@@ -23,6 +23,11 @@ class File:
     def suppressions(self) -> Mapping[int, Suppression]:
         """The comments that silence rules, by line; JSON has none."""
         return suppressions(self.pieces)
+
+    @cached_property
+    def chart(self) -> tuple[str, str]:
+        """The chart that a comment names, and its version."""
+        return chart(self.pieces)
 
 
 class Document:
@@ -93,6 +98,11 @@ class Document:
     def suppressions(self) -> Mapping[int, Suppression]:
         """The suppressions of the whole file, by line."""
         return self._file.suppressions
+
+    @property
+    def chart(self) -> tuple[str, str]:
+        """Name and version of the chart that a comment of the file names; empty where none does."""
+        return self._file.chart
 
     def position(self, path: Path = (), *, of: Literal["key", "value"] = "key") -> Position:
         """Return where `path` is written: its key, or its value.

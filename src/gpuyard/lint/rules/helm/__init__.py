@@ -1,0 +1,1 @@
+"""Helm values of charts that bring GPUs into a cluster."""

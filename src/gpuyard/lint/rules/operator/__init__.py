@@ -1,0 +1,1 @@
+"""The gpu-operator at work: driver upgrades, neighbours, what it leaves on nodes."""

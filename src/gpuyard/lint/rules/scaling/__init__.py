@@ -1,0 +1,1 @@
+"""Autoscalers of GPU servers: what they look at, and how fast they act on it."""
