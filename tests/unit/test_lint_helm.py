@@ -280,6 +280,17 @@ def test_what_is_said_of_a_wrong_type(text, says):
     assert says in message
 
 
+def test_a_variable_inside_a_text_is_found_and_not_mended():
+    text = K3S.replace(
+        "driver: {useOpenKernelModules: true}", "toolkit: {env: [{name: A, value: 1}]}"
+    )
+    documents, problems = read(textwrap.dedent(text.replace("VERSION", "v25.3.4")), "a.yaml")
+    (found,) = [
+        one for one in examine(documents, problems).found if one.finding.rule == "HELM-TYPE"
+    ]
+    assert (found.finding.line, found.edits) == (8, ())
+
+
 @pytest.mark.parametrize(
     "text",
     [

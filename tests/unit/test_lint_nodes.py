@@ -130,6 +130,11 @@ def test_whether_a_node_takes_a_pod(nodes, asks, expected):
     assert rules(asks, *FIT, background=nodes) == expected
 
 
+@pytest.mark.parametrize("status", ["status: {phase: Failed}\n", "status: {phase: Succeeded}\n"])
+def test_what_has_run_needs_no_node(status):
+    assert rules(pod(gpus=16, status=status), *FIT, background=node()) == []
+
+
 @pytest.mark.parametrize("rule", FIT)
 def test_without_nodes_nothing_is_said(rule):
     asked = pod(gpus=1000, limits="nvidia.com/mig-9g.99gb: 1", spec="nodeSelector: {a: b}")

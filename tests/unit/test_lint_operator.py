@@ -106,6 +106,21 @@ def test_settings_that_wait_for_a_switch(text, expected):
     assert len(rules(values(text), "OPERATOR-IDLE")) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "version", "expected"),
+    [
+        ("kataManager: {enabled: true}", "26.7.0", 1),
+        ("kataManager: {enabled: true}", "26.3.3", 0),
+        ("kataManager: {enabled: false}", "26.7.0", 0),
+        ("operator: {initContainer: {image: cuda}}", "26.3.0", 1),
+        ("operator: {initContainer: {image: cuda}}", "25.10.1", 0),
+        ("cdi: {default: true}", "25.3.4", 0),
+    ],
+)
+def test_settings_that_are_no_longer_looked_at(text, version, expected):
+    assert len(rules(values(text, version), "OPERATOR-IDLE")) == expected
+
+
 def test_a_policy_waits_only_for_what_it_says():
     assert rules(policy("vgpuManager: {enabled: true}"), "OPERATOR-IDLE") == []
 
@@ -289,6 +304,9 @@ spec:
         ("mine", "hostNetwork: true", "devicePlugin: {enabled: false}", 0),
         pytest.param("mine", "nodeSelector: {a: b}", "driver: {}", 0, id="its own nodes"),
         pytest.param(
+            "mine", 'nodeSelector: {nvidia.com/gpu.present: "true"}', "driver: {}", 1, id="all GPUs"
+        ),
+        pytest.param(
             "nvidia-device-plugin-daemonset", "hostNetwork: true", "driver: {}", 0, id="operator's"
         ),
     ],
@@ -296,6 +314,12 @@ spec:
 def test_two_device_plugins(name, selector, settings, expected):
     text = policy(settings) + PLUGIN.replace("NAME", name).replace("SELECTOR", selector)
     assert len(rules(text, "PLUGIN-TWICE")) == expected
+
+
+def test_feature_discovery_has_the_plugins_image():
+    gfd = PLUGIN.replace("NAME", "gfd").replace("SELECTOR", "hostNetwork: true")
+    gfd = gfd.replace("name: p,", "name: p, command: [gpu-feature-discovery],")
+    assert rules(policy("driver: {}") + gfd, "PLUGIN-TWICE") == []
 
 
 def test_parts_of_one_system_are_one():

@@ -31,6 +31,7 @@ def test_more_than_there_are(rule, objects, expected):
     (cluster("2"), 1, "two of four"),
     (cluster("0"), 1, "none of four"),
     (cluster("0", spec=NONE), 0, "none of none"),
+    (cluster("0", spec=pod(asking({"google.com/tpu": 4}))["spec"]), 0, "TPUs are no GPUs to Ray"),
     (cluster("4"), 0, "all"),
 )
 def test_fewer_than_there_are(rule, objects, expected):

@@ -59,6 +59,21 @@ def test_size_of_shared_memory(rule, objects, expected):
 
 
 @table(
+    "GPU-SHM-UNBOUNDED",
+    (pod(asking(GPUS, **SHM), volumes=memory_volume()), 1, "nothing bounds it"),
+    (pod(asking(GPUS, **SHM), volumes=memory_volume("8Gi")), 0, "its own limit"),
+    (pod(asking({**GPUS, "memory": "8Gi"}, **SHM), volumes=memory_volume()), 0, "the container's"),
+    (
+        pod(asking({**GPUS, "memory": "8Gi"}, **SHM), {}, volumes=memory_volume()),
+        1,
+        "another container is not bounded",
+    ),
+)
+def test_bounds_of_shared_memory(rule, objects, expected):
+    assert len(found(*objects, rule=rule)) == expected
+
+
+@table(
     "GPU-SHM-DISK",
     (pod(asking(GPUS, **SHM), volumes=memory_volume(medium="")), 1, "on disk"),
     (pod(asking(GPUS, **SHM), volumes=memory_volume()), 0, "in memory"),
@@ -111,7 +126,8 @@ CHOICE = "CUDA_VISIBLE_DEVICES"
         0,
         "a privileged container sees all",
     ),
-    (pod(asking({"google.com/tpu": 4}, **env(CHOICE, "0"))), 0, "no GPU beyond"),
+    (pod(asking({"google.com/tpu": 4}, **env(CHOICE, "5"))), 0, "TPUs have other numbers"),
+    (pod(asking({"amd.com/gpu": 1}, **env(CHOICE, "1"))), 1, "AMD's GPUs"),
 )
 def test_numbers_of_gpus(rule, objects, expected):
     assert len(found(*objects, rule=rule)) == expected
@@ -247,6 +263,12 @@ def test_efa(rule, objects, expected):
 )
 def test_too_many(rule, objects, expected):
     assert len(found(*objects, rule=rule)) == expected
+
+
+def test_a_sidecar_with_a_gpu_is_a_container_of_its_own():
+    sidecar = asking({"nvidia.com/gpu": 1}, name="s", restartPolicy="Always")
+    (finding,) = found(pod(asking(GPUS), initContainers=[sidecar]), rule="GPU-SPLIT")
+    assert "s 1, c0 2" in finding.message
 
 
 def test_a_split_names_both_numbers():

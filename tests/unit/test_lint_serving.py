@@ -4,7 +4,7 @@ import pytest
 
 from gpuyard.dialects.workloads import workload
 from gpuyard.lint.servers import engine_of, is_hub_id, model_of, world_of
-from tests.small_lint import asking, deployment, found, other, pod, table
+from tests.small_lint import asking, deployment, env, found, other, pod, table
 
 GPUS = {"nvidia.com/gpu": 4}
 
@@ -98,6 +98,8 @@ def test_hub_ids(model, expected):
         (["--tensor_parallel_size=4"], 4),
         (["-tp", "2", "--pipeline-parallel-size", "2"], 4),
         (["--data-parallel-size=2", "-tp=2"], 4),
+        (["--data-parallel-size=16", "--data-parallel-size-local=8"], 8),
+        (["--data-parallel-size-local=8", "--data-parallel-size=16"], 8),
         (["--tensor-parallel-size", "$(GPUS)"], None),
         (["--tensor-parallel-size", "0"], None),
         (["--config", "/etc/vllm.yaml"], None),
@@ -138,6 +140,7 @@ def vllm(*args, limits=None, **more):
         0,
         "Ray finds the others",
     ),
+    (deployment(vllm("-tp", "8", **env("RAY_ADDRESS", "ray:6379"))), 0, "a Ray cluster"),
     (deployment(vllm("-tp", "8", limits={"aws.amazon.com/neuron": 1})), 0, "Neuron cores"),
     (deployment(vllm("-tp", "8", limits={"nvidia.com/gpu.shared": 4})), 0, "shares"),
     (deployment(vllm("-tp", "4", limits={"google.com/tpu": 4})), 0, "TPU chips"),

@@ -107,6 +107,7 @@ CLUSTER_MODULES = (
     "nodes.devices",
     "nodes.fit",
     "nodes.gang",
+    "nodes.gke_plugin",
     "nodes.replicas",
     "nodes.scaling",
     "nodes.shares",

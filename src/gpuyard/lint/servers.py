@@ -18,7 +18,7 @@ from typing import Literal
 
 import msgspec
 
-from gpuyard.dialects.workloads import ContainerView
+from gpuyard.dialects.workloads import ContainerView, Flag
 
 Engine = Literal["vllm", "sglang", "tgi", "trtllm", "lmdeploy", "triton", "nim"]
 
@@ -75,7 +75,7 @@ _OPEN = (
     *("--config", "--nnodes", "--node-rank", "--headless", "--data-parallel-address"),
     *("--dist-init-addr", "--enable-dp-attention", "--prefill-context-parallel-size", "-pcp"),
     *("--data-parallel-hybrid-lb", "--data-parallel-external-lb", "--data-parallel-rank"),
-    *("--extra_llm_api_options", "--distributed-executor-backend"),
+    *("--extra_llm_api_options", "--distributed-executor-backend", "--data-parallel-start-rank"),
 )
 _NUMBER = re.compile(r"[0-9]{1,4}")
 _VARIABLE = re.compile(r"\$[({]?(?P<name>[A-Za-z_][A-Za-z0-9_]*)[)}]?")
@@ -153,8 +153,8 @@ def world_of(container: ContainerView, engine: Engine) -> World | None:
     if engine not in _TENSOR or container.flag(*_OPEN) is not None:
         return None
     product, said, path = 1, [], container.path
-    for names in (_TENSOR[engine], _PIPELINE.get(engine), _DATA.get(engine)):
-        flag = container.flag(*names) if names else None
+    for names in (_TENSOR[engine], _PIPELINE.get(engine, ()), _DATA.get(engine, ())):
+        flag = _first_of(container, names)
         if flag is None:
             continue
         value = expanded(container, flag.value)
@@ -166,6 +166,12 @@ def world_of(container: ContainerView, engine: Engine) -> World | None:
     if not said and (engine in {"tgi", "sglang"} or not _says_all(container, engine)):
         return None  # TGI takes all it sees
     return World(product, " ".join(said), path)
+
+
+def _first_of(container: ContainerView, names: tuple[str, ...]) -> Flag | None:
+    """Return the option that comes first among `names`: what is local goes before the total."""
+    found = (container.flag(name) for name in names)
+    return next((flag for flag in found if flag is not None), None)
 
 
 def _says_all(container: ContainerView, engine: Engine) -> bool:

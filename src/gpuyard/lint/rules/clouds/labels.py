@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from gpuyard.dialects.workloads import PodView
-from gpuyard.lint.rule import Hit, Rule
+from gpuyard.lint.rule import CelRule, Hit, Rule
 from gpuyard.lint.rules.clouds.known import (
     ACCELERATORS,
     AWS_GPU_NAME,
@@ -122,6 +122,12 @@ RULES = (
         source=SOURCE,
         scope="pod",
         check=check_mixed,
+        cel=CelRule(
+            "!has(variables.spec.nodeSelector) || [['cloud.google.com/'], ['karpenter.k8s.aws/', "
+            "'eks.amazonaws.com/', 'k8s.amazonaws.com/'], ['kubernetes.azure.com/', "
+            "'karpenter.azure.com/']].filter(cloud, variables.spec.nodeSelector.exists(key, "
+            "cloud.exists(prefix, key.startsWith(prefix)))).size() < 2"
+        ),
         failing=POD.replace("nodeSelector:", "nodeSelector: # <- here").replace(
             "  containers:", "    karpenter.k8s.aws/instance-gpu-name: h100\n  containers:"
         ),

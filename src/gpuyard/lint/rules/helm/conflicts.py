@@ -23,6 +23,13 @@ ONE_OF = {
 }
 """Settings of which the custom resource takes only these values."""
 
+IGNORED = {
+    "cdi.default": (CDI_BY_DEFAULT, "since v25.10 cdi.enabled makes CDI the default"),
+    "kataManager.enabled": ((26, 7, 0), "since v26.7 the operator starts no Kata manager"),
+    "operator.initContainer": ((26, 3, 0), "since v26.3 no init container uses that image"),
+}
+"""Settings that the chart still hands on, from which version nobody reads them, and why."""
+
 CHECKS_DATA = (26, 7, 0)  # since then the chart does
 WITH_DRIVER = ("driver.version", "driver.usePrecompiled", "driver.kernelModuleType")
 
@@ -130,8 +137,7 @@ def _idle(found: Settings) -> Iterator[Hit]:
         )
     if found.given("vgpuManager.enabled") is True and found.is_off("sandboxWorkloads.enabled"):
         yield _waits(found, "vgpuManager.enabled", "sandboxWorkloads.enabled is false")
-    if found.given("cdi.default") is True and _is_at_least(found, CDI_BY_DEFAULT):
-        yield _waits(found, "cdi.default", "since v25.10 cdi.enabled makes CDI the default")
+    yield from _ignored(found)
     if (
         found.given("gds.enabled") is True
         and found.text("driver.kernelModuleType") == "proprietary"
@@ -139,6 +145,14 @@ def _idle(found: Settings) -> Iterator[Hit]:
         yield _waits(
             found, "gds.enabled", "GPUDirect Storage needs the open kernel module of the driver"
         )
+
+
+def _ignored(found: Settings) -> Iterator[Hit]:
+    """Find settings that are taken and no longer looked at."""
+    for dotted, (since, why) in IGNORED.items():
+        written = found.given(dotted)
+        if written and _is_at_least(found, since):
+            yield _waits(found, dotted, why)
 
 
 def _is_at_least(found: Settings, version: tuple[int, int, int]) -> bool:

@@ -18,7 +18,7 @@ Source: NVIDIA/gpu-operator, deployments/gpu-operator (values.yaml, templates, c
 from v23.3.0 to v26.7.0.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -172,9 +172,14 @@ KEYS: Mapping[Path, Key] = {
     ("global",): Key("{}"),
 }
 
-CONTAINERS: Mapping[Path, tuple[Path, ...]] = {
-    path[:depth]: tuple(one for one in KEYS if one[:depth] == path[:depth])
-    for path in KEYS
-    for depth in range(len(path))
-}
+
+def _containers() -> dict[Path, list[Path]]:
+    found: dict[Path, list[Path]] = {}
+    for path in KEYS:
+        for depth in range(len(path)):
+            found.setdefault(path[:depth], []).append(path)
+    return found
+
+
+CONTAINERS: Mapping[Path, Sequence[Path]] = _containers()
 """Mappings that hold keys, each with the keys below it."""

@@ -11,7 +11,7 @@ template that looks inside then stops with a nil pointer.
 from collections.abc import Iterator, Mapping
 
 from gpuyard.dialects.plain import Path, mappings
-from gpuyard.lint.rule import Hit, Rule
+from gpuyard.lint.rule import Hit, Rule, Set
 from gpuyard.lint.rules.helm import keys
 from gpuyard.lint.rules.helm.keys import CONTAINERS, KEYS
 from gpuyard.lint.rules.helm.release import Release, release
@@ -62,6 +62,8 @@ def check(values: Values, world: World) -> Iterator[Hit]:
         value = found.view.get(*path)
         if value is not None and key.is_known(found.version):
             yield from _typed(found, path, key, value)
+            if key.type == "=":
+                yield from _variables(found, path, value, values)
     for path in CONTAINERS:
         value = found.view.get(*path)
         if path and value is not None and not isinstance(value, Mapping):
@@ -99,15 +101,24 @@ def _typed(found: Release, path: Path, key: keys.Key, value: object) -> Iterator
             f"{dotted} is the number {value}: a zero at the end of a version is lost",
             remedy="put the version in quotes",
         )
-    elif key.type == "=":
-        for index, one in mappings(value):
-            written = one.get("value")
-            if written is not None and not isinstance(written, str):
-                yield Hit(
-                    found.view.at(*path, index, "value"),
-                    f"{dotted}: {one.get('name')} is {_shown(written)}, but has to be a text",
-                    remedy="put the value in quotes",
-                )
+
+
+def _variables(found: Release, path: Path, listed: object, values: Values) -> Iterator[Hit]:
+    """Find variables that are no text; in YAML of its own they can be put in quotes."""
+    for index, one in mappings(listed):
+        written = one.get("value")
+        if written is None or isinstance(written, str):
+            continue
+        place = found.view.at(*path, index, "value")
+        is_scalar = isinstance(written, bool | int) and values.entry.get(*place) == written
+        text = str(written).lower()
+        yield Hit(
+            place,
+            f"{'.'.join(map(str, path))}: {one.get('name')} is {_shown(written)}, but has to be "
+            "a text",
+            remedy="put the value in quotes",
+            edits=(Set(place, text),) if is_scalar else (),
+        )
 
 
 def _is_of(kind: keys.Type, value: object, path: Path) -> bool:
@@ -153,6 +164,7 @@ RULES = (
         source="NVIDIA/gpu-operator templates and CRDs v23.3.0 to v26.7.0; Helm v3, if and toYaml",
         scope="values",
         check=check,
+        has_fix=True,
         failing="""\
 # gpuyard:chart gpu-operator v25.10.1
 driver:

@@ -34,8 +34,8 @@ def check_size(pod: PodView, world: World) -> Iterator[Hit]:
         return
     yield Hit(
         pod.containers[0].resources_path if pod.containers else pod.spec_path,
-        f"no node takes this pod, were it empty: {nodes.why_not(anywhere)}, of "
-        f"{count(len(nodes.nodes), 'node')}",
+        f"none of {count(len(nodes.nodes), 'node')} takes this pod, even if it were empty: "
+        f"{nodes.why_not(anywhere)}",
     )
 
 
@@ -68,18 +68,23 @@ def check_taint(pod: PodView, world: World) -> Iterator[Hit]:
     near = _near_miss(asked.constraints.tolerations, taints)
     yield Hit(
         pod.spec.at("tolerations"),
-        f"{count(len(wanted), 'node')} would do, and each has a taint that the pod does not "
-        f"tolerate: {', '.join(map(_shown, taints[:3]))}"
-        + (f"; it tolerates only {near}" if near else ""),
+        f"{count(len(wanted), 'node')} would do, but for a taint that the pod does not tolerate: "
+        f"{', '.join(map(_shown, taints[:3]))}" + (f"; it tolerates only {near}" if near else ""),
         remedy=f"tolerate the key {taints[0].key} with operator Exists",
     )
 
 
 def _question(pod: PodView, world: World) -> tuple[Fleet | None, PodTemplate | None]:
     """Return the nodes and what the pod asks of them; nothing where it cannot be answered."""
-    if pod.workload.kind in NOT_PLACED_SO or pod.spec.text("nodeName"):
+    if pod.workload.kind in NOT_PLACED_SO or pod.spec.text("nodeName") or _is_over(pod):
         return None, None
     return fleet(world), template(pod)
+
+
+def _is_over(pod: PodView) -> bool:
+    """Tell whether it has run: a Pod or Job of a cluster that is done."""
+    status = pod.workload.mapping("status")
+    return status.get("phase") in ("Succeeded", "Failed") or "completionTime" in status
 
 
 def _is_new_profile(pod: PodView, nodes: Fleet) -> bool:

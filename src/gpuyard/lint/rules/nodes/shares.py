@@ -83,7 +83,8 @@ def check_waiting(world: World, _world: World) -> Iterator[Hit]:
         if state in WAITING and busy[node.name]:
             yield Hit(
                 ("metadata", "labels", MIG_STATE),
-                f"the change to MIG configuration {node.labels.get(MIG_CONFIG, '')} is {state}, "
+                f"the change to MIG configuration {node.labels.get(MIG_CONFIG, 'unknown')} is "
+                f"{state}, "
                 f"and {count(busy[node.name], 'pod')} on the node "
                 f"{'uses' if busy[node.name] == 1 else 'use'} its GPUs",
                 on=node,
@@ -332,8 +333,8 @@ RULES = (
         title="The driver of a node with slices and whole GPUs is sound",
         why="Drivers 570.124 to 570.158 report such a node so that pods that ask for its GPUs are "
         "not started.",
-        remedy="use driver 570.172 or later, or cut all GPUs of a node or none",
-        source="GPU Operator documentation, release notes 25.3, Known Issues",
+        remedy="use driver 570.172.08 or later, or cut all GPUs of a node or none",
+        source="NVIDIA/gpu-operator #1361; NVIDIA/cloud-native-docs #205, #221 (notes of 25.3)",
         scope="object",
         kinds=("Node",),
         needs="cluster",

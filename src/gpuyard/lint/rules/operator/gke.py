@@ -1,22 +1,18 @@
-"""The gpu-operator on GKE, where the cloud installs a driver and a device plugin of its own.
+"""The gpu-operator's container toolkit on GKE.
 
 The values of the operator tell GKE by the folder in which its driver lies. From 1.33 on GKE's
 containerd has its configuration in several files, and the toolkit has to be told to read the file
-instead of asking the daemon. A node pool keeps GKE's device plugin away only by a label.
+instead of asking the daemon.
 """
 
 from collections.abc import Iterator
 
 from gpuyard.lint.rule import Hit, Rule
-from gpuyard.lint.rules.helm.settings import POLICY, all_settings, of_policy
-from gpuyard.lint.rules.nodes.untainted import gpus_of
-from gpuyard.lint.wording import count
-from gpuyard.lint.world import Entry, World
+from gpuyard.lint.rules.helm.settings import all_settings
+from gpuyard.lint.world import World
 
 DRIVER_FOLDER = "/home/kubernetes/bin/nvidia"
 SOURCE_VARIABLE = "RUNTIME_CONFIG_SOURCE"
-ACCELERATOR = "cloud.google.com/gke-accelerator"
-OPT_OUT = "gke-no-default-nvidia-gpu-device-plugin"
 
 
 def check_runtime(world: World, _world: World) -> Iterator[Hit]:
@@ -35,43 +31,6 @@ def check_runtime(world: World, _world: World) -> Iterator[Hit]:
             )
 
 
-def check_plugin(policy: Entry, world: World) -> Iterator[Hit]:
-    """Find GKE nodes on which both GKE and the operator run a device plugin."""
-    if of_policy(policy).is_off("devicePlugin.enabled"):
-        return
-    nodes = [node for node in world.of_kind("Node") if ACCELERATOR in node.labels and gpus_of(node)]
-    both = [node for node in nodes if node.labels.get(OPT_OUT) != "true"]
-    if both:
-        yield Hit(
-            ("spec", "devicePlugin", "enabled"),
-            f"{len(both)} of {count(len(nodes), 'GKE node')} with GPUs run GKE's device plugin and "
-            f"the operator's: they lack the label {OPT_OUT}=true",
-        )
-
-
-OPERATOR = """\
-apiVersion: nvidia.com/v1
-kind: ClusterPolicy
-metadata:
-  name: cluster-policy
-spec:
-  devicePlugin:
-    enabled: true
----
-apiVersion: v1
-kind: Node
-metadata:
-  name: gpu-0
-  labels:
-    cloud.google.com/gke-accelerator: nvidia-l4
-    gke-no-default-nvidia-gpu-device-plugin: "true"
-spec:
-  taints:
-    - {key: nvidia.com/gpu, value: present, effect: NoSchedule}
-status:
-  allocatable:
-    nvidia.com/gpu: "8"
-"""
 VALUES = """\
 # gpuyard:chart gpu-operator v25.10.1
 driver:
@@ -101,25 +60,5 @@ RULES = (
             "CONTAINERD_SOCKET\n      value: /run/containerd/containerd.sock",
         ),
         passing=VALUES,
-    ),
-    Rule(
-        id="GKE-PLUGIN",
-        severity="warning",
-        title="On GKE nodes of the gpu-operator there is one device plugin",
-        why="GKE runs its device plugin on every GPU node that does not opt out. The two register "
-        "the same resource, and which of them answers changes with every restart.",
-        remedy="label the node pools gke-no-default-nvidia-gpu-device-plugin=true, or set "
-        "devicePlugin.enabled: false",
-        source="GPU Operator documentation, Google GKE; GKE documentation, NVIDIA GPU Operator; "
-        "NVIDIA/aicr #1998",
-        scope="object",
-        kinds=(POLICY,),
-        needs="cluster",
-        reads=("Node",),
-        check=check_plugin,
-        failing=OPERATOR.replace("enabled: true", "enabled: true # <- here").replace(
-            '    gke-no-default-nvidia-gpu-device-plugin: "true"\n', ""
-        ),
-        passing=OPERATOR,
     ),
 )

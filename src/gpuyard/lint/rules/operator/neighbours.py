@@ -7,14 +7,20 @@ Both are installed by different people, so that each looks right for itself.
 
 from collections.abc import Iterator
 
-from gpuyard.dialects import plain
 from gpuyard.lint.rule import Hit, Rule
+from gpuyard.lint.rules.clouds.known import wanted
 from gpuyard.lint.rules.helm.settings import all_settings
 from gpuyard.lint.world import Entry, World
 
 PLUGIN_IMAGES = ("/k8s-device-plugin", "nvidia-gpu-device-plugin")
 OPERATORS_OWN = "nvidia-device-plugin-daemonset"  # as the operator calls its own
-OPT_OUT = ("nvidia.com/gpu.deploy.device-plugin", "nvidia.com/gpu.deploy.operands")
+OTHER_PROGRAMS = ("gpu-feature-discovery", "mps-control-daemon", "config-manager")
+HAS_GPUS = frozenset(
+    {"nvidia.com/gpu.present", "feature.node.kubernetes.io/pci-10de.present", "kubernetes.io/os"}
+    | {"feature.node.kubernetes.io/cpu-model.vendor_id", "kubernetes.io/arch"}
+    | {"feature.node.kubernetes.io/pci-0302_10de.present"}
+)
+"""Labels that a node with NVIDIA GPUs has anyway."""
 
 # Workloads that cordon, drain, reboot or replace nodes, by what their names contain.
 MENDERS = {
@@ -66,17 +72,19 @@ SWITCH = "devicePlugin.enabled"
 
 
 def _is_plugin(entry: Entry) -> bool:
-    if entry.workload is None:
-        return False
-    images = (box.image for pod in entry.workload.pods for box in pod.containers)
-    return any(part in image for image in images for part in PLUGIN_IMAGES)
+    """Tell whether it is a device plugin; its image holds feature discovery and MPS as well."""
+    for pod in entry.workload.pods if entry.workload else ():
+        for box in pod.containers:
+            is_other = any(other in word for other in OTHER_PROGRAMS for word, _ in box.words)
+            if not is_other and any(part in box.image for part in PLUGIN_IMAGES):
+                return True
+    return False
 
 
 def _opted_out(entry: Entry) -> bool:
-    """Tell whether it runs only where the operator's plugin does not."""
+    """Tell whether it runs on nodes that it chose otherwise than by their having GPUs."""
     for pod in entry.workload.pods if entry.workload else ():
-        selector = plain.texts(pod.spec.value, "nodeSelector")
-        if selector or pod.spec.mapping("affinity", "nodeAffinity"):
+        if {one.key for one in wanted(pod)} - HAS_GPUS:
             return True  # whose nodes these are is not known
     return False
 

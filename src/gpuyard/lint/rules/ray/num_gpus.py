@@ -17,6 +17,7 @@ from gpuyard.lint.wording import count
 from gpuyard.lint.world import World
 
 KEY = "num-gpus"
+COUNTED = frozenset({"nvidia", "amd", "intel"})  # TPUs and Neuron cores are resources of their own
 
 
 def check_more(pod: PodView, _world: World) -> Iterator[Hit]:
@@ -50,7 +51,8 @@ def _said(pod: PodView) -> Iterator[tuple[tuple[str | int, ...], int, int]]:
     overruled = any(name.lower() == "gpu" for name in pod.around.mapping("resources"))
     container = pod.containers[0]
     if said is not None and not overruled and not container.claims and not pod.claims:
-        yield pod.around.at("rayStartParams", KEY), said, container.gpus
+        asks = [ask for ask in container.gpu_asks if ask.resource.vendor in COUNTED]
+        yield pod.around.at("rayStartParams", KEY), said, sum(ask.count for ask in asks)
 
 
 _CLUSTER = """\

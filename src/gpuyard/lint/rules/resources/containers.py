@@ -15,7 +15,8 @@ from gpuyard.lint.world import World
 
 def check_split(pod: PodView, _world: World) -> Iterator[Hit]:
     """Find several containers of a pod that ask for whole GPUs."""
-    asking = [one for one in pod.containers if one.gpus and not one.claims]
+    running = [one for one in pod.all_containers if not one.is_init or one.is_sidecar]
+    asking = [one for one in running if one.gpus and not one.claims]
     if len(asking) > 1:
         names = ", ".join(f"{one.name} {one.gpus}" for one in asking)
         yield Hit(

@@ -47,6 +47,19 @@ def check_size(pod: PodView, _world: World) -> Iterator[Hit]:
             yield Hit(path, f"{SHM} is made {written}, less than the default of {DEFAULT_SIZE}")
 
 
+def check_bounds(pod: PodView, _world: World) -> Iterator[Hit]:
+    """Find a volume in memory that nothing bounds but the node."""
+    if _memory(pod) is not None or not pod.is_complete:
+        return
+    for mount in mounts(pod):
+        if mount.is_memory and plain.get(mount.volume, "emptyDir", "sizeLimit") is None:
+            yield Hit(
+                (*mount.volume_path, "emptyDir"),
+                f"volume {mount.name} at {SHM} has no sizeLimit and a container of the pod has no "
+                "memory limit",
+            )
+
+
 def check_disk(pod: PodView, _world: World) -> Iterator[Hit]:
     """Find a /dev/shm on a disk."""
     for mount in mounts(pod):
@@ -146,6 +159,27 @@ RULES = (
           emptyDir:
             medium: Memory
             sizeLimit: 32Gi
+""",
+    ),
+    Rule(
+        id="GPU-SHM-UNBOUNDED",
+        severity="info",
+        title="Shared memory is bounded",
+        why="A volume in memory without a sizeLimit may grow to the memory limits of its pod, and "
+        "without those to all the memory of the node. Other pods are killed before it stops.",
+        remedy="set emptyDir.sizeLimit, or a memory limit on every container",
+        source=SOURCE,
+        scope="pod",
+        check=check_bounds,
+        failing=_EXAMPLE.replace("              memory: 64Gi\n", "")
+        + """\
+          emptyDir: # <- here
+            medium: Memory
+""",
+        passing=_EXAMPLE
+        + """\
+          emptyDir:
+            medium: Memory
 """,
     ),
 )

@@ -15,13 +15,14 @@ import re
 from collections.abc import Iterator
 
 from gpuyard.dialects import plain
-from gpuyard.dialects.workloads import ContainerView, EnvVar, PodView
+from gpuyard.dialects.workloads import ContainerView, EnvVar, GpuAsk, PodView
 from gpuyard.lint.rule import Hit, Rule
 from gpuyard.lint.wording import count
 from gpuyard.lint.world import World
 
 CHOICE = "CUDA_VISIBLE_DEVICES"
 DOOR = "NVIDIA_VISIBLE_DEVICES"
+NUMBERED = frozenset({"nvidia", "amd"})  # ROCm reads the variable too
 CLOSED = frozenset({"", "void", "none"})
 NUMBERS = re.compile(r"[0-9]{1,3}(,[0-9]{1,3})*")
 DEVICE_FILES = re.compile(r"/dev/(nvidia([0-9]+|ctl|-uvm|-uvm-tools|-modeset)|kfd|dri(/.*)?)")
@@ -87,10 +88,15 @@ def _choices(pod: PodView) -> Iterator[tuple[ContainerView, EnvVar, list[int]]]:
         if choice is None or container.is_privileged or container.env(DOOR):
             continue  # privileged, or with a door of its own, it may see more than it asked for
         asks = container.gpu_asks
-        if not container.gpus or any(ask.resource.sharing == "part" for ask in asks):
+        if not container.gpus or not all(_is_numbered(ask) for ask in asks):
             continue
         if choice.value and NUMBERS.fullmatch(choice.value) and not container.claims:
             yield container, choice, [int(number) for number in choice.value.split(",")]
+
+
+def _is_numbered(ask: GpuAsk) -> bool:
+    """Tell whether devices of this kind are those that the variable numbers."""
+    return ask.resource.vendor in NUMBERED and ask.resource.sharing != "part"
 
 
 _POD = """\

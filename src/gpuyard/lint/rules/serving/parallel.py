@@ -65,7 +65,7 @@ def _is_plain(container: ContainerView) -> bool:
     ):
         return False
     words = [word for word, _ in container.words]
-    if words.count("serve") > 1:
+    if words.count("serve") > 1 or any(name.startswith("RAY_") for name in container.variables):
         return False
     return not any(word.partition("=")[0] in ELSEWHERE for word in words)
 
