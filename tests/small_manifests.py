@@ -20,6 +20,13 @@ spec:
               memory: 64Gi
               nvidia.com/gpu: 2
       priorityClassName: research
+  activeDeadlineSeconds: 172800
+  ttlSecondsAfterFinished: 86400
+  podFailurePolicy:
+    rules:
+      - action: Ignore
+        onPodConditions:
+          - type: DisruptionTarget
 """
 # What every rule of the catalogue has nothing to say about.
 WEB = """\

@@ -13,10 +13,9 @@ from gpuyard.lint.rules.disruption import (
     priorities,
     signals,
 )
-from gpuyard.lint.rules.launch import policies
 from gpuyard.lint.rules.nodes import scaling
 
-MODULES = (checkpoints, evictions, limits, policies, priorities, scaling, signals)
+MODULES = (checkpoints, evictions, limits, priorities, scaling, signals)
 NOT_SAFE = "  annotations: {cluster-autoscaler.kubernetes.io/safe-to-evict: 'false'}\n"
 EXAMPLES = {rule.id: rule for module in MODULES for rule in module.RULES}
 
@@ -188,11 +187,16 @@ def test_whether_a_budget_lets_anybody_go(field, value, total, expected):
             "GRACE-SHELL", "spec:\n", "spec:\n  shareProcessNamespace: true\n", id="not the first"
         ),
         pytest.param("GRACE-TORCHRUN", "- torchrun", "- python", id="no torchrun"),
+        pytest.param("GRACE-TORCHRUN", "--nnodes=2", "--shutdown-timeout=290", id="told"),
+        pytest.param(
+            "GRACE-TORCHRUN",
+            "          resources:",
+            "          env: [{name: TORCH_ELASTIC_SHUTDOWN_TIMEOUT, value: '290'}]\n"
+            "          resources:",
+            id="told by a variable",
+        ),
         pytest.param("PRIORITY-UNKNOWN", "trainings", "system-node-critical", id="built in"),
         pytest.param("PRIORITY-EXPENDABLE", "value: -100", "value: -10", id="just not"),
-        pytest.param(
-            "PRIORITY-MISSING", "value: 1000", "globalDefault: true\nvalue: 1000", id="a default"
-        ),
         pytest.param("NODE-GPU-LABEL", "aws:///", "metal:///", id="no cloud that we know"),
         pytest.param("NODE-GPU-LABEL", "team: a", "karpenter.sh/nodepool: a", id="Karpenter's"),
         pytest.param(
@@ -207,44 +211,12 @@ def test_whether_a_budget_lets_anybody_go(field, value, total, expected):
             "  ownerReferences: [{kind: DaemonSet, name: d}]\n  name: debug",
             id="a DaemonSet's",
         ),
-        pytest.param("LAUNCH-NETWORK-POLICY", "{port: 29500}", "{protocol: TCP}", id="all ports"),
-        pytest.param("LAUNCH-NETWORK-POLICY", "[Ingress]", "[Egress]", id="not for ingress"),
-        pytest.param(
-            "LAUNCH-NETWORK-POLICY",
-            "      subdomain:",
-            "      hostNetwork: true\n      subdomain:",
-            id="not subject to policies",
-        ),
-        pytest.param(
-            "LAUNCH-NETWORK-POLICY",
-            "  podSelector:\n    matchLabels: {job-name: train}",
-            "  podSelector:\n    matchLabels: {app: web}",
-            id="selects others",
-        ),
     ],
 )
 def test_an_exception_is_left_alone(rule, old, new):
     text = EXAMPLES[rule].failing
     assert messages(rule, text)
     assert messages(rule, edited(text, old, new)) == []
-
-
-def test_a_policy_beside_it_may_let_the_ranks_in():
-    rule = EXAMPLES["LAUNCH-NETWORK-POLICY"]
-    policy = rule.passing.partition("---\n")[0].replace("closed", "open")
-    assert messages(rule.id, rule.failing)
-    assert messages(rule.id, f"{rule.failing}---\n{policy}") == []
-
-
-def test_a_default_deny_lets_nobody_in():
-    rule = EXAMPLES["LAUNCH-NETWORK-POLICY"]
-    deny = """\
-{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: deny},
- spec: {podSelector: {}}}
-"""
-    job = rule.passing.partition("---\n")[2]
-    (message,) = messages(rule.id, f"{deny}---\n{job}")
-    assert message.startswith("NetworkPolicy deny selects the ranks of Job train")
 
 
 @pytest.mark.parametrize(

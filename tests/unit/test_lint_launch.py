@@ -118,6 +118,12 @@ def test_what_shows_that_a_pod_works_with_others(command, env, expected):
         pytest.param(
             "LAUNCH-PROCESSES", "nvidia.com/gpu: 8", "nvidia.com/gpu.shared: 8", id="shares"
         ),
+        pytest.param(
+            "LAUNCH-PROCESSES",
+            "nvidia.com/gpu",
+            "aws.amazon.com/neuron",
+            id="a Neuron device has several cores",
+        ),
         pytest.param("LAUNCH-IDLE-GPUS", "=4", "=auto", id="all there are"),
         pytest.param("LAUNCH-NODES", "=4", "=1:4", id="elastic"),
         pytest.param("LAUNCH-NODES", "=4", "=1", id="each pod for itself"),

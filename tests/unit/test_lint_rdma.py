@@ -149,7 +149,8 @@ def test_both_dresses_of_the_networks_annotation(written, expected):
             "EFA-INTERFACES", ("nvidia.com/gpu: 8", "nvidia.com/gpu: 1"), id="one GPU of eight"
         ),
         pytest.param("EFA-INTERFACES", ("p5.48xlarge", "c5n.18xlarge"), id="an unknown instance"),
-        pytest.param("EFA-FORK-SAFE", ('value: "1"', 'value: "0"'), id="switched off"),
+        pytest.param("EFA-PINNED", ("nvidia.com/gpu", "aws.amazon.com/neuron"), id="Neuron"),
+        pytest.param("EFA-FORK-SAFE", ("vpc.amazonaws.com/efa", "rdma/a"), id="no EFA"),
         pytest.param("RDMA-RAILS", ("efa: 4", "efa: 32"), id="all rails"),
         pytest.param(
             "RDMA-RAILS", ('nvidia.com/gpu: "8"', 'nvidia.com/gpu: "16"'), id="half of the node"

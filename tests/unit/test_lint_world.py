@@ -272,3 +272,15 @@ def test_where_values_are(text, path, chart, version):
 def test_where_no_values_are(text):
     (entry,) = map(Entry, documents(text))
     assert list(values_in(entry)) == []
+
+
+def test_what_many_ask_is_found_out_once():
+    here = world(entry_text("Service", "a"))
+    asked = []
+
+    def names(of):
+        asked.append(of)
+        return [one.name for one in of.of_kind("Service")]
+
+    assert here.once(names) is here.once(names)
+    assert (here.once(names), asked) == (["a"], [here])

@@ -35,7 +35,6 @@ MODULES = (
     "jobs.time",
     "launch.addresses",
     "launch.host_network",
-    "launch.policies",
     "launch.rendezvous",
     "launch.sizes",
     "nccl.debugging",

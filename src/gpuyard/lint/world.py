@@ -11,9 +11,9 @@ the core group are bare, ``Service``. An object without a namespace goes whereve
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from gpuyard.dialects import plain
 from gpuyard.dialects.documents import Document
@@ -24,6 +24,7 @@ from gpuyard.lint.selecting import Selectors
 REPLICA_SET = "apps/ReplicaSet"
 
 Origin = Literal["documents", "cluster"]
+Answer = TypeVar("Answer")
 
 
 class Entry(View):
@@ -91,6 +92,7 @@ class World:
         self._by_name: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         self._by_object: dict[int, Entry] = {}
         self._selectors: dict[tuple[str, Path], Selectors] = {}
+        self._answers: dict[Callable[[World], Any], Any] = {}
         for entry in self.looked_at:
             self._enter(entry)
         for document in background:
@@ -138,6 +140,16 @@ class World:
         """Return the object that `view` looks into."""
         of = view.workload if isinstance(view, PodView) else view
         return self._by_object[id(of.value)]
+
+    def once(self, ask: Callable[["World"], Answer]) -> Answer:
+        """Return what the function `ask` says of this world; it is called once a run.
+
+        For what many subjects ask alike: an index of objects, an answer that all pods share.
+        """
+        if ask not in self._answers:
+            self._answers[ask] = ask(self)
+        answer: Answer = self._answers[ask]
+        return answer
 
     def owner(self, entry: Entry) -> Entry | None:
         """Return the object that made `entry` and keeps it in line, if it was given."""

@@ -16,7 +16,7 @@ karpenter v1.8, Disruption, Pod-level controls, and its upgrade guide to v1beta1
 from collections.abc import Iterator
 
 from gpuyard.dialects.workloads import PodView, Workload
-from gpuyard.lint.rule import Edit, Hit, Remove, Rule, Set
+from gpuyard.lint.rule import Hit, Rule, Set
 from gpuyard.lint.rules.disruption.machines import has_key
 from gpuyard.lint.rules.samples import TRAIN, changed
 from gpuyard.lint.world import World
@@ -58,15 +58,12 @@ def check_misplaced(workload: Workload, _world: World) -> Iterator[Hit]:
         value = workload.annotations.get(key)
         if value is None or any(key in pod.annotations for pod in workload.pods):
             continue
-        edits: list[Edit] = [
-            Set((*pod.metadata_path, "annotations", key), value) for pod in workload.pods
-        ]
-        is_only = len(workload.mapping("metadata", "annotations")) == 1
-        edits.append(Remove(("metadata", "annotations", *(() if is_only else (key,)))))
         yield Hit(
             ("metadata", "annotations", key),
             f"{key} stands on the {workload.kind} and is read only on its pods",
-            edits=tuple(edits),
+            edits=tuple(
+                Set((*pod.metadata_path, "annotations", key), value) for pod in workload.pods
+            ),
         )
 
 
@@ -77,10 +74,7 @@ def check_old_name(pod: PodView, _world: World) -> Iterator[Hit]:
         yield Hit(
             (*place, DO_NOT_EVICT),
             f"Karpenter reads {DO_NOT_DISRUPT}, and no more {DO_NOT_EVICT}",
-            edits=(
-                Set((*place, DO_NOT_DISRUPT), pod.annotations[DO_NOT_EVICT]),
-                Remove((*place, DO_NOT_EVICT)),
-            ),
+            edits=(Set((*place, DO_NOT_DISRUPT), pod.annotations[DO_NOT_EVICT]),),
         )
 
 
@@ -88,6 +82,7 @@ def _is_protected(pod: PodView) -> bool:
     return (
         pod.annotations.get(SAFE_TO_EVICT) == "false"
         or pod.annotations.get(DO_NOT_DISRUPT) == "true"
+        or pod.annotations.get(DO_NOT_EVICT) == "true"  # meant to be; EVICT-OLD-NAME says it
     )
 
 

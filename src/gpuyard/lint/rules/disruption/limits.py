@@ -16,15 +16,13 @@ import re
 from collections.abc import Iterator
 from math import ceil
 
-from gpuyard.dialects.workloads import PodView
+from gpuyard.dialects.workloads import PodView, counts
 from gpuyard.lint.rule import Hit, Rule
 from gpuyard.lint.rules.disruption.evictions import DO_NOT_DISRUPT, NODE_POOL
 from gpuyard.lint.rules.disruption.machines import has_key
 from gpuyard.lint.rules.samples import SERVER, TRAIN, changed, together
-from gpuyard.lint.selecting import read_selector
 from gpuyard.lint.wording import count
 from gpuyard.lint.world import Entry, World
-from gpuyard.scheduling.shapes import matches
 
 BUDGET = "policy/PodDisruptionBudget"
 AUTOSCALER_WAITS = 600
@@ -69,30 +67,28 @@ def check_pool(pool: Entry, world: World) -> Iterator[Hit]:
                 return
 
 
-def check_budget(budget: Entry, world: World) -> Iterator[Hit]:
+def check_budget(world: World, _world: World) -> Iterator[Hit]:
     """Find budgets over GPU pods that allow no disruption."""
-    selector = read_selector(budget.get("spec", "selector"))
-    if selector is None:
+    if not world.of_kind(BUDGET):
         return
-    pods = [
-        pod
-        for entry in world.looked_at
-        if entry.workload is not None and entry.workload.asks_gpus
-        if not (budget.namespace and entry.namespace and budget.namespace != entry.namespace)
-        for pod in entry.workload.gpu_pods
-        if matches(selector, pod.labels)
-    ]
-    if not pods:
-        return
-    total = sum(pod.count or 0 for pod in pods) if all(pod.count for pod in pods) else None
-    for field in ("maxUnavailable", "minAvailable"):
-        if _allows_none(field, budget.get("spec", field), total):
-            yield Hit(
-                ("spec", field),
-                f"{field} {budget.get('spec', field)} of "
-                f"{count(total, 'pod') if total else 'the pods'} lets none of them go",
-                of="value",
-            )
+    selected: dict[int, list[PodView]] = {}
+    for entry in world.looked_at:
+        for pod in entry.workload.gpu_pods if entry.workload is not None else ():
+            if world.owner(entry) is None:
+                for budget in world.selecting(BUDGET, ("spec", "selector"), pod):
+                    selected.setdefault(id(budget), []).append(pod)
+    for budget in world.of_kind(BUDGET):
+        pods = selected.get(id(budget), [])
+        total = counts.total([pod.count for pod in pods]) or None
+        for field in ("maxUnavailable", "minAvailable") if pods else ():
+            if _allows_none(field, budget.get("spec", field), total):
+                yield Hit(
+                    ("spec", field),
+                    f"{field} {budget.get('spec', field)} of "
+                    f"{count(total, 'pod') if total else 'the pods'} lets none of them go",
+                    of="value",
+                    on=budget,
+                )
 
 
 def _allows_none(field: str, value: object, total: int | None) -> bool:
@@ -188,8 +184,7 @@ RULES = (
         remedy="set maxUnavailable: 1, or minAvailable below the number of replicas",
         source="Kubernetes documentation, Specifying a Disruption Budget; NVIDIA/gpu-operator "
         "#2509",
-        scope="object",
-        kinds=(BUDGET,),
+        scope="world",
         check=check_budget,
         failing=together(
             changed(_BUDGET, "maxUnavailable: 1", "minAvailable: 2 # <- here"),

@@ -4,9 +4,6 @@ A pod with an unknown ``priorityClassName`` is refused when it is made; a contro
 and says so in its events. A priority below -10 is *expendable* to cluster-autoscaler: it adds no
 node for such a pod, and removes nodes as if the pod were not there.
 
-Without any class all pods are equal, and a notebook holds its GPU against a training that is
-urgent.
-
 Sources: k8s.io/api 1.37, scheduling/v1; Kubernetes documentation, Pod Priority and Preemption;
 cluster-autoscaler FAQ (2026-08), How does CA work with Pod Priority.
 """
@@ -16,8 +13,7 @@ from collections.abc import Iterator
 from gpuyard.dialects.workloads import PodView
 from gpuyard.lint.rule import Hit, Rule
 from gpuyard.lint.rules.samples import POD, changed, together
-from gpuyard.lint.wording import count
-from gpuyard.lint.world import Entry, World
+from gpuyard.lint.world import World
 
 PRIORITY_CLASS = "scheduling.k8s.io/PriorityClass"
 SYSTEM = "system-"
@@ -51,38 +47,6 @@ def check_expendable(pod: PodView, world: World) -> Iterator[Hit]:
         )
 
 
-def check_missing(world: World, _world: World) -> Iterator[Hit]:
-    """Count the GPU workloads without a class, in a cluster that has classes and no default."""
-    own = [one for one in world.of_kind(PRIORITY_CLASS) if not one.name.startswith(SYSTEM)]
-    if not own or any(one.is_true("globalDefault") for one in own):
-        return
-    asking = [
-        entry
-        for entry in world.looked_at
-        if entry.workload is not None and entry.workload.asks_gpus and world.owner(entry) is None
-    ]
-    without = [one for one in asking if not _has_priority(one)]
-    if without:
-        yield Hit(
-            ("spec",),
-            f"{len(without)} of {count(len(asking), 'GPU workload')} without a priorityClassName; "
-            f"there is {_names(own)}",
-            on=without[0],
-        )
-
-
-def _has_priority(entry: Entry) -> bool:
-    pods = entry.workload.gpu_pods if entry.workload is not None else ()
-    return any(
-        pod.spec.text("priorityClassName") or pod.spec.whole("priority") or not pod.is_complete
-        for pod in pods
-    )
-
-
-def _names(classes: list[Entry]) -> str:
-    return ", ".join(sorted(one.name for one in classes)[:4])
-
-
 _CLASS = """\
 apiVersion: scheduling.k8s.io/v1
 kind: PriorityClass
@@ -91,13 +55,6 @@ metadata:
 value: 1000
 """
 _RANKED = changed(POD, "spec:\n", "spec:\n  priorityClassName: training\n")
-_NODE = """\
-apiVersion: v1
-kind: Node
-metadata:
-  name: cpu-0
-"""
-
 RULES = (
     Rule(
         id="PRIORITY-UNKNOWN",
@@ -127,20 +84,5 @@ RULES = (
             changed(_RANKED, "Name: training", "Name: training # <- here"),
         ),
         passing=together(_CLASS, _RANKED),
-    ),
-    Rule(
-        id="PRIORITY-MISSING",
-        severity="info",
-        title="Workloads with GPUs have a priority class",
-        why="Pods without a class have priority 0. An urgent training then waits behind a "
-        "notebook that is forgotten, and everything with a class pushes both out.",
-        remedy="set priorityClassName, or make one of the classes the globalDefault",
-        source="Kubernetes documentation, Pod Priority and Preemption",
-        scope="world",
-        needs="cluster",
-        reads=("Node", PRIORITY_CLASS),
-        check=check_missing,
-        failing=together(_NODE, _CLASS, changed(POD, "spec:\n", "spec: # <- here\n")),
-        passing=together(_NODE, _CLASS, _RANKED),
     ),
 )

@@ -7,12 +7,13 @@ replaces itself by the last simple command of ``bash -c``; dash, the sh of Debia
 so only where it is the only one.
 
 A ``preStop`` hook runs before SIGTERM and within the grace period: one that sleeps as long as the
-period leaves two seconds. torchrun passes SIGTERM on to its workers and kills them after 30 seconds
-of its own, whatever the grace period.
+period leaves two seconds. torchrun passes SIGTERM on to its workers and kills them after 30
+seconds, whatever the grace period, unless it is told another time: ``--shutdown-timeout`` or
+``TORCH_ELASTIC_SHUTDOWN_TIMEOUT``, which PyTorch has since March 2026.
 
 Sources: Kubernetes documentation, Pod Lifecycle, Termination of Pods; k8s.io/api 1.37, core/v1
-SleepAction (refused where longer than the grace period); PyTorch #119856, #68258; SkyRL #1688;
-bash 5.2 and dash 0.5.12, tried.
+SleepAction (refused where longer than the grace period); PyTorch #119856, #68258, #172596;
+SkyRL #1688; bash 5.2 and dash 0.5.12, tried.
 """
 
 import re
@@ -22,13 +23,14 @@ from gpuyard.dialects import plain
 from gpuyard.dialects.plain import Path
 from gpuyard.dialects.workloads import ContainerView, PodView
 from gpuyard.lint.rule import Hit, Rule
-from gpuyard.lint.rules.launch.torchrun import launches
+from gpuyard.lint.rules.launch.torchrun import Torchrun, launches
 from gpuyard.lint.rules.samples import POD, SERVER, TRAIN, changed
 from gpuyard.lint.wording import count
 from gpuyard.lint.world import World
 
 GRACE_DEFAULT = 30
 TORCHRUN_KILLS_AFTER = 30
+SHUTDOWN_TIMEOUT = "TORCH_ELASTIC_SHUTDOWN_TIMEOUT"
 SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh"})
 BASHES = frozenset({"bash", "zsh"})
 RUNNERS = frozenset(
@@ -82,13 +84,21 @@ def check_prestop(pod: PodView, _world: World) -> Iterator[Hit]:
 def check_torchrun(pod: PodView, _world: World) -> Iterator[Hit]:
     """Find grace periods of which torchrun lets its workers use 30 seconds only."""
     grace = pod.spec.whole("terminationGracePeriodSeconds") or 0
-    if grace > TORCHRUN_KILLS_AFTER and any(True for _ in launches(pod)):
+    if grace <= TORCHRUN_KILLS_AFTER:
+        return
+    if any(not _is_told(launch) for launch in launches(pod)):
         yield Hit(
             pod.spec.at("terminationGracePeriodSeconds"),
             f"{grace} seconds of grace, but torchrun kills its workers after "
-            f"{TORCHRUN_KILLS_AFTER}",
+            f"{TORCHRUN_KILLS_AFTER} unless told otherwise",
             of="value",
         )
+
+
+def _is_told(launch: Torchrun) -> bool:
+    """Tell whether torchrun was given the time that its workers have."""
+    variable = launch.container.env(SHUTDOWN_TIMEOUT)
+    return variable is not None or launch.option("shutdown_timeout") is not None
 
 
 def _script(container: ContainerView) -> tuple[str, str, Path] | None:
@@ -215,12 +225,12 @@ RULES = (
     Rule(
         id="GRACE-TORCHRUN",
         severity="info",
-        title="Under torchrun a grace period is 30 seconds",
+        title="A long grace period is told to torchrun too",
         why="torchrun passes SIGTERM on and kills its workers 30 seconds later by itself. A "
         "checkpoint that takes longer is cut off, however long the grace period is.",
-        remedy="write the checkpoint within 30 seconds, or signal the workers before the pod ends",
-        source="pytorch/pytorch #119856, #68258; PyTorch 2.10, "
-        "torch/distributed/elastic/multiprocessing/api.py",
+        remedy="set TORCH_ELASTIC_SHUTDOWN_TIMEOUT to a little less than the grace period (PyTorch "
+        "since March 2026), or write the checkpoint within 30 seconds",
+        source="pytorch/pytorch #119856, #68258, #172596, #192815",
         scope="pod",
         check=check_torchrun,
         failing=changed(

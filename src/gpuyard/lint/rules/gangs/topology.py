@@ -16,7 +16,7 @@ from gpuyard.dialects import plain
 from gpuyard.dialects.workloads import PodView, Workload
 from gpuyard.lint.rule import Hit, Rule
 from gpuyard.lint.rules.gangs.tiers import TIERS, TOPOGRAPH_NEW, TOPOGRAPH_OLD, tiers_of
-from gpuyard.lint.rules.nodes.candidates import candidates, gpus_offered
+from gpuyard.lint.rules.nodes.candidates import gpu_nodes, of_candidates
 from gpuyard.lint.rules.queues.chain import TOPOLOGY
 from gpuyard.lint.rules.samples import GPU_NODE, POD, TRAIN, changed, together
 from gpuyard.lint.wording import count
@@ -44,11 +44,8 @@ def check_request(workload: Workload, world: World) -> Iterator[Hit]:
     for pod in workload.gpu_pods:
         if (pod.count or 0) < SEVERAL or not pod.is_complete or _asks_near(pod):
             continue
-        nodes = candidates(pod, world)
-        tiers = Counter(key for node in nodes for key in tiers_of(node.labels))
-        key = next((key for key in TIERS if _divides(key, nodes)), "")
-        if key and tiers[key] == len(nodes):
-            domains = len({node.labels[key] for node in nodes})
+        key, domains = of_candidates(pod, world, _nearest)
+        if key:
             yield Hit(
                 ("metadata", "name"),
                 f"{count(pod.count or 0, 'pod')} may be spread over {count(domains, 'domain')} of "
@@ -59,7 +56,7 @@ def check_request(workload: Workload, world: World) -> Iterator[Hit]:
 
 def check_levels(topology: Entry, world: World) -> Iterator[Hit]:
     """Find levels of a Topology that some GPU nodes do not have."""
-    nodes = [node for node in world.of_kind("Node") if gpus_offered(node)]
+    nodes = world.once(gpu_nodes)
     for index, level in topology.mappings("spec", "levels"):
         key = plain.text(level, "nodeLabel")
         without = [node.name for node in nodes if key not in node.labels]
@@ -74,9 +71,9 @@ def check_levels(topology: Entry, world: World) -> Iterator[Hit]:
 
 def check_mixed(world: World, _world: World) -> Iterator[Hit]:
     """Find clusters of which some nodes have topograph's new labels and some the old."""
-    nodes = [node for node in world.of_kind("Node") if gpus_offered(node)]
+    nodes = world.once(gpu_nodes)
     new = [node for node in nodes if _has(node, TOPOGRAPH_NEW)]
-    old = [node for node in nodes if _has(node, TOPOGRAPH_OLD) and node not in new]
+    old = [node for node in nodes if _has(node, TOPOGRAPH_OLD) and not _has(node, TOPOGRAPH_NEW)]
     if new and old:
         yield Hit(
             ("metadata", "labels"),
@@ -88,7 +85,7 @@ def check_mixed(world: World, _world: World) -> Iterator[Hit]:
 
 def check_spread(world: World, _world: World) -> Iterator[Hit]:
     """Find running jobs over more domains of a tier than their number of nodes needs."""
-    nodes = {node.name: node for node in world.of_kind("Node") if gpus_offered(node)}
+    nodes = {node.name: node for node in world.once(gpu_nodes)}
     for pods in _running_jobs(world).values():
         used = {pod.text("spec", "nodeName") for pod in pods} & nodes.keys()
         if len(used) < SEVERAL:
@@ -137,6 +134,13 @@ def _asks_near(pod: PodView) -> bool:
     if pod.job is not None and pod.job.get("scheduling", "schedulingConstraints"):
         return True
     return any(pod.spec.mappings("affinity", "podAffinity", one) for one in AFFINITY)
+
+
+def _nearest(nodes: list[Entry]) -> tuple[str, int]:
+    """Return the nearest tier that divides nodes, and into how many domains; ("", 0) if none."""
+    given = tiers_of(key for node in nodes for key in node.labels)
+    key = next((key for key in given if _divides(key, nodes)), "")
+    return key, len({node.labels[key] for node in nodes}) if key else 0
 
 
 def _divides(key: str, nodes: list[Entry]) -> bool:

@@ -25,6 +25,7 @@ from gpuyard.lint.wording import count
 from gpuyard.lint.world import World
 
 SEVERAL = 2
+ONE_PROCESS = frozenset({"amd", "nvidia"})  # vendors of whose devices a process takes one
 # Kinds whose controllers tell torchrun how many processes to start (PET_NPROC_PER_NODE)
 SAYS_PROCESSES = frozenset({"ClusterTrainingRuntime", "PyTorchJob", "TrainJob", "TrainingRuntime"})
 COUNTED = frozenset({"Job", "CronJob", "JobSet", "PyTorchJob", "LeaderWorkerSet", "StatefulSet"})
@@ -117,10 +118,13 @@ def _ranks_by_index(pod: PodView) -> bool:
 
 
 def _gpus(launch: Torchrun) -> int:
-    """Return the whole GPUs of the container; 0 where they are shares, or come by claim."""
-    asks = launch.container.gpu_asks
-    is_plain = all(ask.resource.sharing == "whole" for ask in asks) and not launch.container.claims
-    return launch.container.gpus if is_plain else 0
+    """Return the whole GPUs of the container; 0 where they are shares, or come by claim.
+
+    Other accelerators are left alone: a Neuron device, for one, takes a process for each core.
+    """
+    resources = [ask.resource for ask in launch.container.gpu_asks]
+    is_plain = all(one.sharing == "whole" and one.vendor in ONE_PROCESS for one in resources)
+    return launch.container.gpus if is_plain and not launch.container.claims else 0
 
 
 def _sum_of(pods: Iterable[PodView]) -> int | None:

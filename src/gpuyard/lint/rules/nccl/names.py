@@ -87,12 +87,12 @@ def check_gid(pod: PodView, _world: World) -> Iterator[Hit]:
                 found.path,
                 f"container {container.name} fixes NCCL_IB_GID_INDEX={found.value}, and the index "
                 "differs from pod to pod",
-                edits=_without(container, found),
+                edits=_without(container),
             )
 
 
-def _without(container: ContainerView, found: EnvVar) -> tuple[Remove, ...]:
-    return (Remove(found.path if len(container.mappings("env")) > 1 else container.at("env")),)
+def _without(container: ContainerView) -> tuple[Remove, ...]:
+    return (Remove(container.at("env")),) if len(container.mappings("env")) == 1 else ()
 
 
 def _prefix(names: list[str]) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from gpuyard.dialects import plain
 from gpuyard.lint.rule import Hit, Rule
 from gpuyard.lint.rules.disruption.evictions import SAFE_TO_EVICT
-from gpuyard.lint.rules.nodes.candidates import gpus_offered
+from gpuyard.lint.rules.nodes.candidates import gpu_nodes, gpus_offered
 from gpuyard.lint.rules.samples import GPU_NODE, changed, together
 from gpuyard.lint.wording import count
 from gpuyard.lint.world import Entry, World
@@ -38,9 +38,9 @@ LOCAL = ("emptyDir", "hostPath")
 def check_label(world: World, _world: World) -> Iterator[Hit]:
     """Find GPU nodes that the autoscaler does not take for such."""
     without: dict[str, list[Entry]] = {}
-    for node in world.of_kind("Node"):
+    for node in world.once(gpu_nodes):
         labels = _labels_wanted(node)
-        if gpus_offered(node) and labels and not node.labels.keys() & {*labels, *MADE_BY_OTHERS}:
+        if labels and not node.labels.keys() & {*labels, *MADE_BY_OTHERS}:
             without.setdefault(labels[0], []).append(node)
     for label, nodes in without.items():
         yield Hit(
@@ -54,7 +54,7 @@ def check_label(world: World, _world: World) -> Iterator[Hit]:
 
 def check_held(world: World, _world: World) -> Iterator[Hit]:
     """Find GPU nodes without work that a pod keeps from being removed."""
-    nodes = {node.name: node for node in world.of_kind("Node") if gpus_offered(node)}
+    nodes = {node.name: node for node in world.once(gpu_nodes)}
     at: dict[str, list[Entry]] = {name: [] for name in nodes}
     for pod in world.of_kind("Pod"):
         name = pod.text("spec", "nodeName")

@@ -27,9 +27,10 @@ def queue_name(workload: Workload) -> str:
 
 def local_queue(workload: Workload, world: World) -> Entry | None:
     """Return the LocalQueue of a workload, if it was given."""
-    name = queue_name(workload)
-    near = world.beside(LOCAL_QUEUE, world.entry(workload)) if name else []
-    return only([one for one in near if one.name == name])
+    name, entry = queue_name(workload), world.entry(workload)
+    same = world.once(_by_name).get((LOCAL_QUEUE, name), []) if name else []
+    namespaces = {entry.namespace, ""}
+    return _only([one for one in same if not entry.namespace or one.namespace in namespaces])
 
 
 def cluster_queue(local: Entry, world: World) -> Entry | None:
@@ -45,19 +46,40 @@ def cluster_queue_of(workload: Workload, world: World) -> Entry | None:
 
 def of_cluster(kind: str, name: str, world: World) -> Entry | None:
     """Return the object of a kind without namespaces, if just one of that name was given."""
-    return only([one for one in world.of_kind(kind) if one.name == name])
+    return _only(world.once(_by_name).get((kind, name), []))
 
 
-def only(found: list[Entry]) -> Entry | None:
+def near_queues(entry: Entry, world: World) -> list[Entry]:
+    """Return the LocalQueues that are surely in the namespace of an object.
+
+    Both say so, or one file holds both.
+    """
+    queues = world.once(_by_place)
+    return queues.get(_place(entry), [])
+
+
+def _by_name(world: World) -> dict[tuple[str, str], list[Entry]]:
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for kind in (LOCAL_QUEUE, CLUSTER_QUEUE, FLAVOR, TOPOLOGY):
+        for one in world.of_kind(kind):
+            found.setdefault((kind, one.name), []).append(one)
+    return found
+
+
+def _by_place(world: World) -> dict[tuple[str, str], list[Entry]]:
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for one in world.of_kind(LOCAL_QUEUE):
+        found.setdefault(_place(one), []).append(one)
+    return found
+
+
+def _place(entry: Entry) -> tuple[str, str]:
+    return (entry.namespace, "" if entry.namespace else entry.document.source)
+
+
+def _only(found: list[Entry]) -> Entry | None:
     """Return what was found, if it is one."""
     return found[0] if len(found) == 1 else None
-
-
-def is_near(queue: Entry, entry: Entry) -> bool:
-    """Tell whether two objects are surely in one namespace: they say so, or one file holds both."""
-    if queue.namespace != entry.namespace:
-        return False
-    return bool(queue.namespace) or queue.document.source == entry.document.source
 
 
 def resources(queue: Entry) -> set[str]:

@@ -19,7 +19,7 @@ from gpuyard.lint.rules.queues.chain import (
     DEFAULT,
     LOCAL_QUEUE,
     QUEUE_LABEL,
-    is_near,
+    near_queues,
     queue_name,
 )
 from gpuyard.lint.rules.samples import TRAIN, changed, together
@@ -38,7 +38,7 @@ def check_unknown(workload: Workload, world: World) -> Iterator[Hit]:
     entry = world.entry(workload)
     if not name or not world.knows(LOCAL_QUEUE) or world.named(LOCAL_QUEUE, name, entry):
         return
-    near = [one for one in world.of_kind(LOCAL_QUEUE) if is_near(one, entry)]
+    near = near_queues(entry, world)
     if near or world.origin == "cluster":
         yield Hit(
             ("metadata", "labels", QUEUE_LABEL),
@@ -54,7 +54,7 @@ def check_missing(workload: Workload, world: World) -> Iterator[Hit]:
     if any(mark.system != "kubernetes" for mark in workload.gang_marks) or workload.row.queue:
         return  # another scheduler, or a field of the kind, has its queue
     entry = world.entry(workload)
-    near = [one for one in world.of_kind(LOCAL_QUEUE) if is_near(one, entry)]
+    near = near_queues(entry, world)
     if near and all(one.name != DEFAULT for one in near):
         gpus = workload.gpus_total
         yield Hit(
@@ -121,7 +121,7 @@ RULES = (
         severity="warning",
         title="The queue of a workload exists in its namespace",
         why="Kueue holds the job back until its queue admits it. A queue that is not there never "
-        "does, and the job shows no pod and no event of its own.",
+        "does: the job has no pods, and only its Workload says why.",
         remedy="correct the label, or make a LocalQueue of that name in the namespace",
         source="Kueue v0.20, concepts, Local Queue; tasks, Troubleshooting Jobs",
         scope="workload",

@@ -4,8 +4,8 @@ The number of EFA interfaces goes with the instance type. A pod with all GPUs of
 and fewer interfaces leaves bandwidth that is paid for.
 
 ``RDMAV_FORK_SAFE`` was once needed before a fork; on newer kernels it can break what it was to
-protect. ``FI_PROVIDER`` and ``NCCL_PROTO`` had to be set up to aws-ofi-nccl 1.5; what is pinned by
-hand keeps the plugin of today from choosing better.
+protect. rdma-core asks whether it is set, not to what. ``FI_PROVIDER`` and ``NCCL_PROTO`` had to be
+set up to aws-ofi-nccl 1.5; what is pinned by hand keeps the plugin of today from choosing better.
 
 Sources: AWS documentation, EC2 accelerated computing instances (network cards);
 awsome-distributed-training, 1.architectures/efa-cheatsheet.md; aws-ofi-nccl #44, #141, #179.
@@ -57,19 +57,21 @@ def check_fork_safe(pod: PodView, _world: World) -> Iterator[Hit]:
     """Find RDMAV_FORK_SAFE beside EFA."""
     for container in pod.all_containers:
         found = container.env("RDMAV_FORK_SAFE")
-        if found is not None and EFA in container.limits and found.value not in {"", "0"}:
+        if found is not None and EFA in container.limits:
+            is_alone = len(container.mappings("env")) == 1
             yield Hit(
                 found.path,
                 f"container {container.name} sets RDMAV_FORK_SAFE beside {EFA}",
-                edits=(Remove(found.path),),
+                edits=(Remove(container.at("env")),) if is_alone else (),
             )
 
 
 def check_outdated(pod: PodView, _world: World) -> Iterator[Hit]:
     """Find variables that aws-ofi-nccl chooses by itself."""
     for container in pod.all_containers:
-        if EFA not in container.limits:
-            continue
+        vendors = {ask.resource.vendor for ask in container.gpu_asks}
+        if EFA not in container.limits or vendors != {"nvidia"}:
+            continue  # Neuron has no NCCL, and wants FI_PROVIDER
         found = [one for name in OUTDATED if (one := container.env(name)) is not None]
         if found:
             names = ", ".join(one.name for one in found)
@@ -139,7 +141,6 @@ RULES = (
         failing=_POD
         + "      env:\n"
         + '        - {name: RDMAV_FORK_SAFE, value: "1"} # <- here\n'
-        + '        - {name: NCCL_DEBUG, value: "WARN"}\n'
         + _LIMITS
         + "          vpc.amazonaws.com/efa: 32\n"
         + _VOLUMES,

@@ -119,11 +119,17 @@ def definition(network: Network, pod: PodView, world: World) -> Entry | None:
     """Return the NetworkAttachmentDefinition of a network, if it was given."""
     near = world.entry(pod)
     namespace = network.namespace or near.namespace
-    for one in world.of_kind(DEFINITION):
-        meets = not one.namespace or not namespace or one.namespace == namespace
-        if one.name == network.name and meets:
+    for one in world.once(_definitions).get(network.name, ()):
+        if not one.namespace or not namespace or one.namespace == namespace:
             return one
     return None
+
+
+def _definitions(world: World) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for one in world.of_kind(DEFINITION):
+        found.setdefault(one.name, []).append(one)
+    return found
 
 
 def resource_of(definition: Entry) -> str:

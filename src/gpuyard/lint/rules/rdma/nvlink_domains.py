@@ -19,7 +19,7 @@ from gpuyard.dialects.workloads import PodView, Workload
 from gpuyard.lint.rule import Hit, Rule
 from gpuyard.lint.rules.samples import TRAIN, changed, together
 from gpuyard.lint.wording import count
-from gpuyard.lint.world import World
+from gpuyard.lint.world import Entry, World
 
 COMPUTE_DOMAIN = "resource.nvidia.com/ComputeDomain"
 TEMPLATE_NAME = ("spec", "channel", "resourceClaimTemplate", "name")
@@ -45,7 +45,7 @@ def check_claim(workload: Workload, _world: World) -> Iterator[Hit]:
 
 def check_size(workload: Workload, world: World) -> Iterator[Hit]:
     """Find compute domains that wait for another number of nodes than the job has pods."""
-    domains = {one.text(*TEMPLATE_NAME): one for one in world.of_kind(COMPUTE_DOMAIN)}
+    domains = world.once(_domains)
     for pod in workload.pods:
         for claim in pod.claims:
             domain = domains.get(claim.object_name)
@@ -59,6 +59,10 @@ def check_size(workload: Workload, world: World) -> Iterator[Hit]:
                     of="value",
                     on=domain,
                 )
+
+
+def _domains(world: World) -> dict[str, Entry]:
+    return {one.text(*TEMPLATE_NAME): one for one in world.of_kind(COMPUTE_DOMAIN)}
 
 
 def _rack(pod: PodView) -> str:

@@ -12,7 +12,13 @@ from collections.abc import Iterator
 
 from gpuyard.dialects.workloads import PodView, Workload
 from gpuyard.lint.rule import Hit, Rule
-from gpuyard.lint.rules.nodes.candidates import candidates, gpus_offered, offered
+from gpuyard.lint.rules.nodes.candidates import (
+    candidates,
+    gpu_nodes,
+    gpus_offered,
+    of_candidates,
+    offered,
+)
 from gpuyard.lint.rules.rdma.nics import is_nic, is_slot, nic_asks
 from gpuyard.lint.wording import count
 from gpuyard.lint.world import Entry, World
@@ -22,10 +28,8 @@ NODE = ("Node",)
 
 def check_offered(pod: PodView, world: World) -> Iterator[Hit]:
     """Find network resources that are asked for and that no node has."""
-    nodes = [node for node in world.of_kind("Node") if gpus_offered(node)]
-    if not nodes:
-        return
-    for ask in nic_asks(pod):
+    nodes = world.once(gpu_nodes)
+    for ask in nic_asks(pod) if nodes else ():
         most = max((offered(node, ask.name) for node in nodes), default=0)
         if most < ask.count:
             yield Hit(
@@ -59,16 +63,23 @@ def check_unused(workload: Workload, world: World) -> Iterator[Hit]:
     for pod in workload.gpu_pods:
         if _reaches_nics(pod) or (pod.count or 0) < 2:  # noqa: PLR2004 — several
             continue
-        nodes = candidates(pod, world)
-        if not nodes or any(gpus_offered(node) != pod.gpus for node in nodes):
+        if of_candidates(pod, world, _gpus_of_each) != {pod.gpus}:
             continue  # several pods may meet on one node, over NVLink
-        names = set.intersection(*(_nics_of(node) for node in nodes))
+        names = of_candidates(pod, world, _nics_of_all)
         if names:
             yield Hit(
                 pod.containers[0].resources_path if pod.containers else pod.spec_path,
                 f"{count(pod.count or 0, 'pod')} of {count(pod.gpus, 'GPU')} over as many nodes, "
                 f"and none asks for {min(names)}, which every such node offers",
             )
+
+
+def _gpus_of_each(nodes: list[Entry]) -> set[int]:
+    return {gpus_offered(node) for node in nodes}
+
+
+def _nics_of_all(nodes: list[Entry]) -> set[str]:
+    return set.intersection(*map(_nics_of, nodes)) if nodes else set()
 
 
 def _nics_of(node: Entry) -> set[str]:

@@ -6,10 +6,10 @@ of the devices that the kubelet gave the pod. A name without an object, or an at
 device, keeps the pod in ContainerCreating. Slots (``rdma/…``) are no such devices: a macvlan beside
 a shared card needs none, and pods whose devices come by claim are not counted.
 
-The network-resources-injector may add the request when the pod is made; it writes into the first
-container only. A resource that no container asks for is therefore reported only where the
-webhooks of the cluster were given and it is not among them, or where it would write into a
-container without the GPUs. That fewer are asked for than attached cannot be mended by anybody.
+The network-resources-injector writes the right number when the pod is made, into the first
+container only. Where it is known to be there, nothing is said unless the GPUs are in another
+container; where nothing is known of it, a number that is too small is reported, one that is
+missing is not.
 
 Sources: multus-cni v4 (pkg/k8sclient: a device is handed out while ``DeviceIDs`` lasts),
 network-resources-injector v1.7 (pkg/webhook).
@@ -56,9 +56,11 @@ def check_count(pod: PodView, world: World) -> Iterator[Hit]:
     """Find pods with more attachments to a network resource than devices asked for."""
     if NETWORKS not in pod.annotations or not world.knows(DEFINITION) or pod.claims:
         return
+    if _is_injected(pod, world):
+        return
     for resource, attached in demanded(pod, world).items():
         given = asked(pod, resource)
-        if is_slot(resource) or given >= attached or (given == 0 and not _nobody_adds(pod, world)):
+        if is_slot(resource) or given >= attached or (given == 0 and not world.knows(WEBHOOKS)):
             continue
         yield Hit(
             (*pod.metadata_path, "annotations", NETWORKS),
@@ -68,13 +70,10 @@ def check_count(pod: PodView, world: World) -> Iterator[Hit]:
         )
 
 
-def _nobody_adds(pod: PodView, world: World) -> bool:
-    """Tell whether it is certain that the injector does not ask in place of the manifest."""
-    if not world.knows(WEBHOOKS):
-        return False
-    if any(INJECTOR in one.name for one in world.of_kind(WEBHOOKS)):
-        return bool(pod.containers) and not pod.containers[0].gpu_asks
-    return True
+def _is_injected(pod: PodView, world: World) -> bool:
+    """Tell whether the injector is known to ask for devices where the pod has its GPUs."""
+    is_there = any(INJECTOR in one.name for one in world.of_kind(WEBHOOKS))
+    return is_there and bool(pod.containers) and bool(pod.containers[0].gpu_asks)
 
 
 RULES = (
@@ -132,7 +131,7 @@ spec:
     ),
     Rule(
         id="RDMA-NETWORK-COUNT",
-        severity="error",
+        severity="warning",
         title="A device is asked for with every second network",
         why="Each attachment takes one of the pod's devices. When there is none left the network "
         "cannot be set up, and the pod stays in ContainerCreating, holding its GPUs.",
