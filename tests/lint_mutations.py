@@ -536,6 +536,7 @@ MUTATIONS = [
         "knative_service",
         (gone("autoscaling.knative.dev/min-scale:"), "KNATIVE-ZERO"),
         (swap("metric: concurrency", "metric: cpu"), "KNATIVE-CPU"),
+        (swap("nvidia.com/gpu: 1", "nvidia.com/gpu: 2"), "GPU-SHM-UNKNOWN"),
     ),
     *of(
         "mig_consumer",

@@ -41,7 +41,8 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     files: int
     objects: int
     gpu_workloads: int
-    unreadable: int  # files that cannot be read and have nothing to do with GPUs
+    passed_over: int  # texts that cannot be read and have nothing to do with GPUs
+    unreadable: tuple[str, ...]  # files that cannot be opened, and why
     cpu_s: float
     by_severity: dict[str, int]
     by_rule: dict[str, int]
@@ -55,10 +56,11 @@ def review(folder: Path) -> Review:
 
     Raises click.UsageError where there is none.
     """
+    refused: list[OSError] = []
     begun = time.process_time()
     texts = [
         msgspec.structs.replace(text, source=str(Path(text.source).relative_to(folder)))
-        for text in manifests.texts(manifests.find([str(folder)], _refuse), _refuse)
+        for text in manifests.texts(manifests.find([str(folder)], refused.append), refused.append)
     ]
     given = read_texts(texts)
     found = examine(given.documents, given.problems).findings
@@ -70,7 +72,8 @@ def review(folder: Path) -> Review:
         files=len(texts),
         objects=len(given.documents),
         gpu_workloads=sum(view is not None and view.asks_gpus for view in views),
-        unreadable=len(given.passed_over),
+        passed_over=len(given.passed_over),
+        unreadable=tuple(f"{one.filename}: {one.strerror}" for one in refused),
         cpu_s=round(cpu_s, 3),
         by_severity={name: sum(one.severity == name for one in found) for name in SEVERITIES},
         by_rule=dict(Counter(one.rule for one in found).most_common()),
@@ -88,18 +91,16 @@ def _without_gpus(texts: Sequence[Text], files: set[str]) -> Iterator[str]:
             yield text.source
 
 
-def _refuse(error: OSError) -> None:
-    raise error
-
-
 def lines(one: Review) -> Iterator[str]:
     """Yield the report of one folder."""
     yield (
         f"{one.folder}: {count(one.files, 'file')}, {count(one.objects, 'object')}, "
         f"{count(one.gpu_workloads, 'GPU workload')}, {one.cpu_s:.2f} CPU s"
     )
-    if one.unreadable:
-        yield f"  passed over: {count(one.unreadable, 'file')} that cannot be read, not about GPUs"
+    if one.passed_over:
+        yield f"  passed over: {count(one.passed_over, 'file')} that cannot be read, not about GPUs"
+    for place in one.unreadable:
+        yield f"  cannot be opened: {place}"
     yield "  " + ", ".join(count(number, name) for name, number in one.by_severity.items())
     for title, counted in ("by rule", one.by_rule), ("by file", one.by_file):
         yield f"  {title}"
@@ -136,12 +137,6 @@ def main(argv: list[str] | None = None) -> int:
             reviews.append(review(folder))
         except click.UsageError as error:
             print(f"verification.lint: {error.message}", file=sys.stderr)
-            return 2
-        except OSError as error:
-            print(
-                f"verification.lint: {error.filename} cannot be read ({error.strerror})",
-                file=sys.stderr,
-            )
             return 2
         if arguments.output == "table":
             print("\n".join(lines(reviews[-1])), flush=True)
