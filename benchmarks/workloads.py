@@ -21,7 +21,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from benchmarks import queues
+from benchmarks import manifests, queues
 from gpuyard.model.deltas import MixEntry, MixObserved, NodeObserved, PodBound, PodGone
 from gpuyard.model.nodes import Node
 from gpuyard.model.resources import CPU, MEMORY, Resources
@@ -271,6 +271,29 @@ def _idle_reasons() -> Callable[[], Work]:
     return work
 
 
+# --- lint
+
+
+def _lint() -> Callable[[], Work]:
+    texts = manifests.manifests()
+    manifests.lint(texts[:4])  # rules are imported when they are first needed
+
+    def work() -> Work:
+        assert manifests.lint(texts) >= len(texts), "each file leaves something out"
+        return Work(len(texts), Counted())
+
+    return work
+
+
+def _lint_one() -> Callable[[], Work]:
+    start = manifests.lint_one()
+
+    def work() -> Work:
+        return Work(start(), Counted())
+
+    return work
+
+
 FILL_POLICIES = ("fgd", "best-fit", "dot-product", "packing", "clustering", "random")
 TIMED_POLICIES = ("kube", "kube-most-allocated", "fgd")
 
@@ -300,4 +323,6 @@ BENCHMARKS: dict[str, Benchmark] = {
     "idle-cycle-0": Benchmark(partial(_idle_cycles, 0)),
     "idle-cycle-100000": Benchmark(partial(_idle_cycles, 100_000)),
     "idle-reasons": Benchmark(_idle_reasons),
+    "lint-1000": Benchmark(_lint),
+    "lint-one": Benchmark(_lint_one),
 }

@@ -22,7 +22,7 @@ ABOUT_GPUS = re.compile(
     re.IGNORECASE,
 )
 # YAML and JSON are also what logs, dashboards and reports are written in.
-OBJECT = re.compile(r"^[\s{-]*[\"']?apiVersion[\"']?\s*:|\"apiVersion\"\s*:", re.MULTILINE)
+OBJECT = re.compile(r"^(?:- |\{ *)?[\"']?apiVersion[\"']?\s*:|\"apiVersion\"\s*:", re.MULTILINE)
 VALUES = "values"  # in the name of a file with Helm values
 
 
