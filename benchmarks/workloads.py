@@ -10,6 +10,7 @@ what it did in counts (`Work`), so that a slow run can be told from one that did
 * ``timed-*``: a generated week of the demo's fleet at load 0.9.
 * ``snapshot-*``: single operations of `Snapshot`, many times.
 * ``cycle-*``, ``verdict-*``, ``large``, ``idle-*``: what `benchmarks.queues` builds.
+* ``webhook-review``: a review of 6 KB through the webhook's ASGI application.
 """
 
 import os
@@ -21,7 +22,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from benchmarks import manifests, queues
+from benchmarks import manifests, queues, reviews
+from gpuyard.lint import Settings, catalogue
 from gpuyard.model.deltas import MixEntry, MixObserved, NodeObserved, PodBound, PodGone
 from gpuyard.model.nodes import Node
 from gpuyard.model.resources import CPU, MEMORY, Resources
@@ -43,6 +45,9 @@ from gpuyard.traces.fleet import DEMO_FLEET
 from gpuyard.traces.generate import generate
 from gpuyard.twin.fill import fill, samples
 from gpuyard.twin.timed import SECOND_NS, Setting, run
+from gpuyard.web.admission.app import Webhook
+from gpuyard.web.admission.log import Log
+from gpuyard.web.admission.measures import Measures
 
 SEED = 42
 WEEK_NS = 7 * 24 * 3600 * SECOND_NS
@@ -52,6 +57,7 @@ GANGS = 20
 YARDS = 5
 VERDICTS = 50
 IDLE_CYCLES = 20_000
+REVIEWS = 1_000
 MEMORY_BYTES = 8 << 30
 
 
@@ -294,6 +300,18 @@ def _lint_one() -> Callable[[], Work]:
     return work
 
 
+def _reviews() -> Callable[[], Work]:
+    webhook = Webhook(Settings(), Measures(lambda: 0.0), Log(len), lambda: "")
+    catalogue.rules(for_cluster=False)
+    answer = reviews.answering(webhook.app, reviews.review(), REVIEWS)
+
+    def work() -> Work:
+        answer()
+        return Work(REVIEWS, Counted())
+
+    return work
+
+
 FILL_POLICIES = ("fgd", "best-fit", "dot-product", "packing", "clustering", "random")
 TIMED_POLICIES = ("kube", "kube-most-allocated", "fgd")
 
@@ -325,4 +343,5 @@ BENCHMARKS: dict[str, Benchmark] = {
     "idle-reasons": Benchmark(_idle_reasons),
     "lint-1000": Benchmark(_lint),
     "lint-one": Benchmark(_lint_one),
+    "webhook-review": Benchmark(_reviews),
 }

@@ -19,7 +19,7 @@ FOREIGN = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "PYTHONUNBUFFERED", "P
 
 FORKING = """
 import json, os, sys, tempfile
-from gpuyard.cli import demo, explain, lint, main, manifests, replay
+from gpuyard.cli import demo, doctor, explain, lint, main, manifests, replay
 from gpuyard.lint import catalogue, fix, reports
 from gpuyard.studies.demo import page as demo_page
 from gpuyard.studies.replay import page as replay_page

@@ -50,7 +50,7 @@ NODE = """\
 {"apiVersion": "v1", "kind": "List", "items": [
   {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "gpu-0"},
    "spec": {"providerID": "example://0"},
-   "status": {"allocatable": {"cpu": "96", "nvidia.com/gpu": "8"}}}
+   "status": {"allocatable": {"cpu": "96", "memory": "512Gi", "nvidia.com/gpu": "8"}}}
 ]}
 """
 RULE = "GPU-SHM"  # what TRAIN breaks

@@ -1,6 +1,8 @@
 """Weeks of a demo made by hand: the figures are chosen, nothing was lived through."""
 
 from gpuyard.studies.demo.findings import Findings
+from gpuyard.studies.demo.story import Scene, Story
+from gpuyard.studies.demo.teams import CONTENDERS as TEAM_CONTENDERS, TeamDays
 from gpuyard.studies.demo.weeks import CONTENDERS, Scenario, Wait, Week
 
 DEFAULT, WHOLE, OURS = CONTENDERS
@@ -52,3 +54,44 @@ def constant(default=1000.0, whole=1000.0, ours=1000.0, load=0.9, **same) -> tup
     """Return one week of each contender at one load, with these useful GPU-hours."""
     useful = zip(CONTENDERS, (default, whole, ours), strict=True)
     return tuple(week(one, load=load, useful=hours, **same) for one, hours in useful)
+
+
+def team_days(
+    useful=1000.0, lost=10.0, evictions=3, mean_s=3600.0, **by_name
+) -> tuple[TeamDays, ...]:
+    """Return three days of every contender; `by_name` gives useful GPU-hours of some."""
+    return tuple(
+        TeamDays(
+            contender=one.name,
+            gpus=16,
+            days=3.0,
+            workloads=10,
+            waits={"batch": wait(mean_s), "training": wait(mean_s)},
+            wait=wait(mean_s),
+            useful_gpu_h=by_name.get(one.role, useful),
+            lost_gpu_h=lost,
+            evictions=evictions,
+            startable_pods=1.0,
+        )
+        for one in TEAM_CONTENDERS
+    )
+
+
+def story(**changes) -> Story:
+    """Return a story in which a gang makes way, and comes back."""
+    facts = {
+        "policy": "gpuyard",
+        "fleet": "5x4xL40S",
+        "gpus": 20,
+        "grace_s": 30.0,
+        "evicted": ("research/sweep",),
+        "gone_after_s": 30.0,
+        "ready_after_s": 61.0,
+        "back_after_s": 18_062.0,
+        "ended_s": 55_352.0,
+        "lost_gpu_h": 2.9,
+        "scenes": (Scene(at_s=22_800.0, words="Deployment chat grows from 4 replicas to 12."),),
+        "instants_s": (0.0, 86_400.0),
+        "held": {"research/sweep": (8, 0)},
+    }
+    return Story(**{**facts, **changes})

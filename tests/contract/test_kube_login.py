@@ -10,11 +10,11 @@ import time
 import msgspec
 import pytest
 
+from gpuyard.kube.authority import Authority
 from gpuyard.kube.connect import connected
 from gpuyard.kube.errors import CredentialError, KubeError, UnreachableError
 from gpuyard.kube.kubeconfig.choose import Wish
 from gpuyard.kube.kubeconfig.find import find
-from gpuyard.local.certificates import Authority
 from gpuyard.local.credentials import user_of_pair
 from gpuyard.local.site import ADMINS
 from tests.cluster_world import (

@@ -3,6 +3,7 @@
 import io
 import sys
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -10,7 +11,7 @@ from gpuyard.cli import demo, output, replay
 from gpuyard.cli.replay import MARKS_PCT
 from gpuyard.studies.replay.runs import Replay, TimedSample, Waits
 from gpuyard.twin.fill import Sample
-from tests.small_weeks import CONTENDERS, findings, week
+from tests.small_weeks import CONTENDERS, findings, story, team_days, week
 
 
 def drawn(draw, *args, width=100):
@@ -118,8 +119,11 @@ def test_the_demo_fits_too(width):
         for one in CONTENDERS
         for load in loads
     ]
-    text = drawn(demo._draw, findings(*weeks, loads=loads), width=width)
+    found = msgspec.structs.replace(findings(*weeks, loads=loads), teams=team_days(), story=story())
+    text = drawn(demo._draw, found, width=width)
     assert max(map(len, text.splitlines())) <= width
+    assert "Kueue, cohorts and topology" in text
+    assert "06:20:00" in text
     assert text.count("MostAllocated + whole gangs") >= 3
     assert "load 0.9" in text
     assert text.startswith("16 GPUs, 2x8xH100, ")

@@ -9,12 +9,12 @@ import httpx2
 import pytest
 
 from gpuyard.kube.access import Trust
+from gpuyard.kube.authority import Authority
 from gpuyard.kube.errors import CredentialError, KubeconfigError
 from gpuyard.kube.faults import unreachable
 from gpuyard.kube.login.identity import ClientCertificate
 from gpuyard.kube.secret import Secret
 from gpuyard.kube.tls import context_for, explain
-from gpuyard.local.certificates import Authority
 
 SERVER = "https://api:6443"
 AUTHORITY = Authority.new("test")

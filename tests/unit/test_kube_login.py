@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from gpuyard.kube.access import CertificateFiles, ExecCommand, Login
+from gpuyard.kube.authority import Authority
 from gpuyard.kube.errors import CredentialError
 from gpuyard.kube.login import exec_plugin, files
 from gpuyard.kube.login.exec_plugin import ExecPluginSource
@@ -18,7 +19,6 @@ from gpuyard.kube.login.files import WatchedFile
 from gpuyard.kube.login.sources import source_of
 from gpuyard.kube.login.validity import validity
 from gpuyard.kube.secret import Secret, SecretJson
-from gpuyard.local.certificates import Authority
 from tests.processes import is_running, wait_until
 
 V1 = "client.authentication.k8s.io/v1"

@@ -295,3 +295,9 @@ def test_a_split_names_both_numbers():
     (finding,) = found(pod(asking(GPUS), asking({"nvidia.com/gpu": 1})), rule="GPU-SPLIT")
     assert "c0 2, c1 1" in finding.message
     assert "3 GPUs" in finding.message
+
+
+def test_the_template_of_a_request_for_nodes_is_never_run():
+    template = {"spec": pod(asking(GPUS, **NCCL))["spec"]}
+    stencil = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "a"}}
+    assert found({**stencil, "template": template}, rule="GPU-SHM") == []

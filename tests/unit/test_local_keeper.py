@@ -10,11 +10,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from gpuyard.kube.authority import Authority, signing_key
 from gpuyard.kube.kubeconfig.choose import Wish
 from gpuyard.kube.kubeconfig.find import find
 from gpuyard.kube.secret import Secret
 from gpuyard.local import kept as kept_module
-from gpuyard.local.certificates import Authority, signing_key
 from gpuyard.local.credentials import kubeconfig_text, user_of_token, write_private
 from gpuyard.local.errors import LocalError
 from gpuyard.local.kept import Kept, sweep

@@ -188,6 +188,26 @@ def test_the_owner_has_a_word(forbidden):
     assert yard.run(11).evicts == ()
 
 
+def test_nobody_moves_for_who_has_another_flavor_to_try():
+    """Two devices are free on the large nodes, on two of them; the small node has two as well."""
+    yard = Yard(large=2)
+    for key, gpus in (("six", 6), ("mover", 1), ("seven", 7)):
+        yard.submit(key, gpus)
+        yard.run(0)
+    assert yard.nodes()["t/mover"] == ["large-0"]
+    yard.submit("pair", 2, at=1)
+    plan = yard.run(11)
+    assert (plan.evicts, yard.nodes()["t/pair"]) == ((), ["small-0"])
+
+
+def test_nobody_moves_who_started_in_the_same_pass():
+    yard = Yard()
+    yard.submit("mover", 1)
+    yard.submit("gang", 8, at=1)
+    plan = yard.run(11)
+    assert ([each.workload for each in plan.starts], plan.evicts) == (["t/mover"], ())
+
+
 def test_who_asks_for_no_devices_moves_nobody():
     yard = in_the_way()
     yard.submit("cpu", 0, count=99, at=1)

@@ -32,10 +32,10 @@ from gpuyard.scheduling.ledger import Ledger
 from gpuyard.scheduling.ledger.evictions import eviction
 from gpuyard.scheduling.placement import Placer
 from gpuyard.scheduling.queue_policy import QueuePolicy
-from gpuyard.scheduling.queues import Loss, Queues
+from gpuyard.scheduling.queues import Held, Loss, Queues
 from gpuyard.scheduling.snapshot import Snapshot
 from gpuyard.scheduling.topology import survey
-from tests.small_queues import GPU, group, pods, queue, queues_of, workload
+from tests.small_queues import GPU, group, pods, queue, queues_of, usage, workload
 
 NOW = 7
 
@@ -256,7 +256,6 @@ def test_a_hold_expires():
     yard.waiting.pending["a"].delete("t/owner")
     yard.submit("other", pods(1), to="c")
     assert started(yard.run(now_ns=NOW + 99)) == []
-    yard.waiting.wake("c")
     assert started(yard.run(now_ns=NOW + 100)) == ["t/other"]
     assert yard.queues.holds == {}
 
@@ -647,6 +646,28 @@ def test_who_seeks_another_place_in_vain_keeps_no_pass_busy(fail_fast):
     assert (started(plan), plan.waits.keys(), plan.rounds) == ([], {"t/w"}, 1)
 
 
+@pytest.mark.parametrize("borrower", [(), ("old",)])
+def test_what_the_owner_of_a_hold_leaves_is_free_in_the_same_pass(borrower):
+    """Nobody waits for it, and nobody is evicted in its stead."""
+    reclaim = QueuePreemption(reclaim_within_cohort="Any")
+    yard = Yard(
+        queue(group(h100=4), name="a", cohort="all"),
+        queue(group(h100=4), name="b", cohort="all", preemption=reclaim),
+        queue(group(h100=0), name="c", cohort="all"),
+        policy=QueuePolicy(rounds_per_cycle=20, hold_ns=100),
+    )
+    for key in borrower:
+        yard.submit(key, pods(2), to="c")
+        yard.run()
+    room = 8 - yard.queues.tree.cohorts["all"].usage.get(FlavorResource("h100", GPU), 0)
+    yard.queues.hold("t/owner", Held("a", usage({"h100": room})))
+    yard.ledger = Ledger([Hold(workload="t/owner", rooms=(), since_ns=0, until_ns=NOW + 100)])
+    yard.submit("owner", pods(2), to="a", priority=1)
+    yard.submit("other", pods(2), to="b")
+    plan = yard.run()
+    assert (started(plan), plan.evicts) == (["t/owner", "t/other"], ())
+
+
 def test_nobody_evicts_in_another_flavor_because_of_somebody_who_does_not_start():
     """Both borrow the same last GPU; a cap keeps the first out, and the other one has it."""
     low = {"within_cluster_queue": "LowerPriority"}
@@ -668,3 +689,20 @@ def test_nobody_evicts_in_another_flavor_because_of_somebody_who_does_not_start(
     yard.submit("w", pods(1), to="two", priority=1)
     plan = yard.run()
     assert (given(plan), plan.evicts) == ({"t/w": {"a"}}, ())
+
+
+def test_whose_flavor_gained_meanwhile_looks_at_it_again():
+    """A position is kept for a cycle whatever was freed; behind it there is no quota at all."""
+    yard = Yard(
+        queue(group(a=0, b=0), name="one", cohort="all"),
+        queue(group(a=0, b=0), name="two", cohort="all"),
+        queue(group(a=1, b=0), name="lender", cohort="all"),
+    )
+    yard.submit("first", pods(1), to="one", priority=1)
+    yard.submit("w", pods(1), to="two")
+    plan = yard.run()
+    assert (started(plan), plan.waits["t/w"].outcome) == (["t/first"], "skipped")
+    yard.queues.remove("t/first")
+    yard.waiting.wake("one")
+    yard.policy = QueuePolicy(rounds_per_cycle=20)
+    assert started(yard.run()) == ["t/w"]

@@ -172,17 +172,28 @@ def _draw(findings: "Findings", console: "Console") -> None:
 
 
 def _draw_sharing(findings: "Findings", console: "Console") -> None:
-    from gpuyard.studies.demo.sharing import clock
+    if findings.teams:
+        _draw_teams(findings, console)
+    if findings.story is not None:
+        from gpuyard.studies.demo.sharing import clock
+
+        console.print(f"A deployment grows on {findings.story.gpus} GPUs")
+        for scene in findings.story.scenes:
+            console.print(f"• {clock(scene.at_s)} {scene.words}")
+        console.print()
+
+
+def _draw_teams(findings: "Findings", console: "Console") -> None:
     from gpuyard.studies.demo.teams import CONTENDERS
 
     by_name = {one.contender: one for one in findings.teams}
     grid = output.table(
         [
             ("policy", False),
-            ("useful GPU-h", True),
-            ("lost GPU-h", True),
-            ("mean wait h", True),
-            ("p95 h", True),
+            ("useful", True),
+            ("lost", True),
+            ("wait", True),
+            ("p95", True),
             ("evictions", True),
         ]
     )
@@ -199,15 +210,11 @@ def _draw_sharing(findings: "Findings", console: "Console") -> None:
     first = findings.teams[0]
     output.draw(
         console,
-        f"Teams that share {first.gpus} GPUs for {first.days:g} days, with queues and quota",
+        f"Teams that share {first.gpus} GPUs for {first.days:g} days: GPU-hours, mean and 95th "
+        "percentile of waits in hours",
         grid,
-        spare=("evictions", "p95 h", "lost GPU-h"),
+        spare=("evictions", "p95", "lost", "wait"),
     )
-    if findings.story is not None:
-        scenes = output.table([("time", True), ("event", False)])
-        for scene in findings.story.scenes:
-            scenes.add_row(clock(scene.at_s), scene.words)
-        output.draw(console, f"A deployment grows on {findings.story.gpus} GPUs", scenes, spare=())
 
 
 def _plain(sentence: "Sentence") -> str:

@@ -5,15 +5,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from gpuyard.cli import output
+from gpuyard.cli import cluster, manifests, output
 
 if TYPE_CHECKING:
+    from gpuyard.cli.cluster import Look
     from gpuyard.lint import Outcome, Settings, Text
     from gpuyard.lint.baseline import Baseline
+    from gpuyard.lint.cluster import Seen
     from gpuyard.lint.fix import Contents
     from gpuyard.lint.texts import Given
 
@@ -33,6 +35,9 @@ PROGRESS_FILES_MIN = 200  # fewer are read before anybody wonders
       helm template ./chart | gpuyard lint -
       gpuyard lint --bundle cluster.json
       gpuyard lint k8s/ --bundle cluster.json --fail-on error
+      gpuyard lint --cluster --context prod
+      gpuyard lint k8s/ --cluster
+      gpuyard lint --cluster -n research --as reader --partial
       gpuyard lint k8s/ --write-baseline .gpuyard-baseline.json
       gpuyard lint k8s/ --baseline .gpuyard-baseline.json
       gpuyard lint k8s/ --fix
@@ -46,7 +51,8 @@ PROGRESS_FILES_MIN = 200  # fewer are read before anybody wonders
     Settings lie in .gpuyard.yaml; see docs/reference/lint.md.
 
     Exit code 0 where nothing was found that is as bad as --fail-on, 1 where something was, 2 for
-    what cannot be read.
+    what cannot be read: a file, or a kind of the cluster for which a right is missing (--partial
+    lets that pass). Everything else is checked all the same.
     """,
 )
 @click.argument("paths", nargs=-1, metavar="[PATH… | -]")
@@ -58,6 +64,13 @@ PROGRESS_FILES_MIN = 200  # fewer are read before anybody wonders
     help="Objects of a cluster, from kubectl get … -o json. Alone they are checked; beside PATHs "
     "they are what those are checked against.",
 )
+@click.option(
+    "--cluster",
+    "is_live",
+    is_flag=True,
+    help="The objects of a live cluster: as with --bundle, alone or beside PATHs.",
+)
+@cluster.options(namespaces=True)
 @click.option(
     "--fail-on",
     type=click.Choice(THRESHOLDS),
@@ -96,6 +109,13 @@ def command(
     *,
     paths: tuple[str, ...],
     bundle_path: Path | None,
+    is_live: bool,
+    context: str | None,
+    kubeconfig: str | None,
+    impersonate: str | None,
+    namespace: str | None,
+    all_namespaces: bool,
+    partial: bool,
     fail_on: str | None,
     baseline_path: Path | None,
     new_baseline_path: Path | None,
@@ -109,18 +129,22 @@ def command(
     """Check Kubernetes manifests for what goes wrong with GPUs.
 
     PATH is a file, a folder (its .yaml, .yml and .json files at any depth) or - for the standard
-    input. Nothing is asked of a cluster and nothing leaves this machine.
+    input. Without --cluster nothing is asked of one; nothing is written to one in any case.
     """
-    _check_use(paths, bundle_path, fixes=fixes, yes=yes)
+    wants = Wants(context, kubeconfig, impersonate, namespace, partial)
+    _check_use(paths, bundle_path, fixes=fixes, yes=yes, is_live=is_live)
+    _check_cluster_use(wants, paths, is_live=is_live, everything=all_namespaces)
     output.check_writable(to)
     output.check_writable(new_baseline_path, "--write-baseline")
+    gc.disable()  # values of manifests hold no cycles; looking for some takes a sixth of the time
     from gpuyard.lint.baseline import Baseline, read_baseline, without_known
 
     known = Baseline()
     if baseline_path is not None:
         known = read_baseline(baseline_path.read_bytes(), str(baseline_path))
-    gc.disable()  # values of manifests hold no cycles; looking for some takes a sixth of the time
-    run = _Run(paths, bundle_path, *_settings(config_path, fail_on))
+    run = _Run(
+        paths, bundle_path, *_settings(config_path, fail_on), wants=wants if is_live else None
+    )
     outcome = run.outcome()
     if new_baseline_path is not None:
         _write_baseline(outcome, new_baseline_path)
@@ -130,11 +154,40 @@ def command(
     _report(run, without_known(outcome, known), form, to, no_color=no_color)
 
 
-def _check_use(paths: Sequence[str], bundle_path: Path | None, *, fixes: bool, yes: bool) -> None:
-    """Refuse options that do not go together before anything is read."""
-    if not paths and bundle_path is None:
+class Wants(NamedTuple):
+    """What the command line says about a live cluster."""
+
+    context: str | None
+    kubeconfig: str | None
+    impersonate: str | None
+    namespace: str | None
+    partial: bool
+
+
+def _check_cluster_use(
+    wants: Wants, paths: Sequence[str], *, is_live: bool, everything: bool
+) -> None:
+    """Refuse options about a cluster where none is asked, and two that contradict each other."""
+    if not is_live and (any(wants) or everything):
         raise click.UsageError(
-            "name files or folders with manifests, - for the standard input, or a --bundle"
+            "a context, a user or a namespace is one of a cluster: add --cluster"
+        )
+    if wants.namespace and everything:
+        raise click.UsageError("-n names one namespace and -A all of them; give one of the two")
+    if wants.namespace and paths:
+        raise click.UsageError("-n chooses objects of the cluster; beside PATHs leave it out")
+
+
+def _check_use(
+    paths: Sequence[str], bundle_path: Path | None, *, fixes: bool, yes: bool, is_live: bool
+) -> None:
+    """Refuse options that do not go together before anything is read."""
+    if is_live and bundle_path is not None:
+        raise click.UsageError("--cluster and --bundle are both the cluster; give one of the two")
+    if not paths and bundle_path is None and not is_live:
+        raise click.UsageError(
+            "name files or folders with manifests, - for the standard input, a --bundle or"
+            " --cluster"
         )
     if fixes and (not paths or "-" in paths):
         raise click.UsageError("--fix edits files; name them or their folder")
@@ -176,18 +229,27 @@ class _Run:
         bundle_path: Path | None,
         settings: "Settings",
         folder: Path,
+        *,
+        wants: Wants | None,
     ) -> None:
         self.settings = settings
         self.is_incomplete = False
         self.bundle_path = bundle_path
         self.files = self._wanted(paths, folder) if paths else []
-        self.bundle = None if bundle_path is None else _bundle(bundle_path)
+        self.bundle = None if bundle_path is None else manifests.bundle(bundle_path)
+        self.look: Look | None = None
+        self.seen: Seen | None = None
+        self.is_narrow = False
+        if wants is not None:
+            self._look(wants)
         self.texts: list[Text] = []
         self.passed_over: list[str] = []
 
     @property
     def sources(self) -> list[str]:
         """The names of all texts that are reported on."""
+        if self.look is not None and not self.files:
+            return [self.look.source]
         return [path for path, _ in self.files] or [str(self.bundle_path)]
 
     def outcome(self) -> "Outcome":
@@ -201,6 +263,8 @@ class _Run:
 
         given = read_texts(texts)
         self.passed_over = given.passed_over
+        if self.seen is not None:
+            return self._examined_live(given, self.seen)
         if self.bundle is None:
             return examine(given.documents, given.problems, settings=self.settings)
         if not self.files:
@@ -213,8 +277,47 @@ class _Run:
             origin="cluster",
         )
 
+    def _examined_live(self, given: "Given", seen: "Seen") -> "Outcome":
+        from gpuyard.lint import examine
+        from gpuyard.lint.cluster import background, examine_cluster
+
+        if not self.files:
+            return examine_cluster(seen, settings=self.settings, is_whole=not self.is_narrow)
+        documents, listed = background(seen)
+        return examine(
+            given.documents,
+            given.problems,
+            settings=self.settings,
+            background=documents,
+            origin="cluster",
+            listed=listed,
+        )
+
+    def _look(self, wants: Wants) -> None:
+        """Read the cluster once; files may change under --fix, the cluster is taken as it was."""
+        from gpuyard.lint import catalogue
+        from gpuyard.lint.cluster import POD, Seen
+
+        wished = cluster.wish(*wants[:4])
+        look = self.look = cluster.look(wished, catalogue.kinds(), everywhere={POD})
+        is_hidden = cluster.tell_hidden(look)
+        self.is_incomplete |= is_hidden and not wants.partial
+        self.is_narrow = wants.namespace is not None
+        self.seen = Seen(
+            source=look.source,
+            listed=look.listed,
+            absent=look.absent,
+            only_here=look.only_here,
+            namespace=look.namespace if look.only_here or self.is_narrow else "",
+        )
+        for kind in sorted(self.seen.blind_for):
+            click.echo(
+                f"gpuyard: {kind} objects were not judged: what runs on them in other namespaces"
+                " was not seen",
+                err=True,
+            )
+
     def _wanted(self, paths: Sequence[str], folder: Path) -> list[tuple[str, bool]]:
-        from gpuyard.cli import manifests
         from gpuyard.lint.globs import matches
 
         wanted = []
@@ -232,7 +335,6 @@ class _Run:
         click.echo(f"gpuyard: {error.filename} cannot be read ({error.strerror})", err=True)
 
     def _read(self) -> "list[Text]":
-        from gpuyard.cli import manifests
 
         texts = manifests.texts(self.files, self._unreadable)
         if len(self.files) < PROGRESS_FILES_MIN:
@@ -241,22 +343,8 @@ class _Run:
             return [text for text in texts if step() is None]
 
 
-def _bundle(path: Path) -> "Given":
-    """Return the objects of a bundle; one that cannot be read as a whole tells of nothing."""
-    from gpuyard.lint import Text, read_texts
-
-    given = read_texts([Text(str(path), path.read_bytes())])
-    for problem in given.problems:
-        if not problem.is_read:
-            place = f"{problem.source}:{problem.position.line}:{problem.position.column}"
-            how = "" if problem.code == "too-large" else "; make it with kubectl get … -o json"
-            raise click.UsageError(f"{place}: {problem.message}{how}")
-    return given
-
-
 def _mend(run: _Run, known: "Baseline", *, is_agreed: bool) -> "Outcome":
     """Mend what can be mended safely, and return what is found afterwards."""
-    from gpuyard.cli import manifests
     from gpuyard.lint import Text
     from gpuyard.lint.baseline import without_known
     from gpuyard.lint.fix import diff, mend
@@ -321,6 +409,7 @@ def _report(run: _Run, outcome: "Outcome", form: str, to: Path | None, *, no_col
         findings=outcome.findings,
         files=run.sources,
         objects=outcome.objects,
+        cluster=run.look.sentence if run.look is not None and not run.files else None,
         suppressed=outcome.suppressed,
         in_baseline=outcome.in_baseline,
         unreadable=len(run.passed_over),
@@ -330,6 +419,8 @@ def _report(run: _Run, outcome: "Outcome", form: str, to: Path | None, *, no_col
         color=color,
     )
     output.write(render(form, report), to)
+    if run.look is not None and (run.files or form == "json"):
+        click.echo(f"gpuyard: checked against {run.look.sentence}", err=True)
     if run.is_incomplete:
         click.get_current_context().exit(2)
     if run.settings.fails(one.severity for one in outcome.findings):

@@ -31,9 +31,11 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "demo": Entry("gpuyard.cli.demo", "A week of a mixed 512-GPU cluster under three policies."),
+    "doctor": Entry("gpuyard.cli.doctor", "What the GPUs of a cluster stand on; who installed it."),
     "explain": Entry("gpuyard.cli.explain", "Why a rule of lint exists, and what to do about it."),
     "lint": Entry("gpuyard.cli.lint", "Kubernetes manifests, for what goes wrong with GPUs."),
     "replay": Entry("gpuyard.cli.replay", "A trace under one policy or several."),
+    "webhook": Entry("gpuyard.cli.webhook", "Lint at the API server: warnings, or refusals."),
 }
 
 
@@ -78,6 +80,7 @@ class LazyGroup(click.Group):
 
     \b
       gpuyard demo
+      gpuyard doctor --context prod
       gpuyard lint k8s/
       gpuyard replay --nodes nodes.csv --pods pods.csv --policy fgd
     """,
@@ -89,8 +92,8 @@ class LazyGroup(click.Group):
 def gpuyard(ctx: click.Context, *, debug: bool) -> None:
     """Make Kubernetes run AI workloads on GPUs well.
 
-    Today: check manifests for what goes wrong with GPUs, and the yard in virtual time: replay a
-    trace through placement policies, or see a week of a mixed cluster under what people run.
+    Today: check manifests and clusters for what goes wrong with GPUs, and the yard in virtual time:
+    replay a trace through placement policies, or see a week of a mixed cluster.
     """
     ctx.obj = {"debug": debug}
     if ctx.invoked_subcommand is None:

@@ -12,10 +12,14 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gpuyard.lint.texts import BYTES_MAX, Text
+
+if TYPE_CHECKING:
+    from gpuyard.lint.texts import Given
 
 STDIN = "-"
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
@@ -120,3 +124,16 @@ def _tidy(path: str) -> str:
         return path
     normal, here = Path(os.path.normpath(path)), Path.cwd()
     return str(normal.relative_to(here) if normal.is_relative_to(here) else normal)
+
+
+def bundle(path: Path) -> "Given":
+    """Return the objects of a bundle; one that cannot be read as a whole tells of nothing."""
+    from gpuyard.lint import read_texts
+
+    given = read_texts([Text(str(path), path.read_bytes())])
+    for problem in given.problems:
+        if not problem.is_read:
+            place = f"{problem.source}:{problem.position.line}:{problem.position.column}"
+            how = "" if problem.code == "too-large" else "; make it with kubectl get … -o json"
+            raise click.UsageError(f"{place}: {problem.message}{how}")
+    return given

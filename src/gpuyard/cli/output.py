@@ -218,5 +218,17 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _nothing() -> None:
+@contextmanager
+def activity(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal that something is going on, and what; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield _nothing
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what) as status:
+        yield lambda now: status.update(now or what)
+
+
+def _nothing(*_: object) -> None:
     return

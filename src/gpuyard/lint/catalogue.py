@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 
+from gpuyard.dialects.workloads import KINDS
 from gpuyard.lint.rule import Rule
 
 # Folders of gpuyard/lint/rules, and the modules in them; each module exports RULES.
@@ -116,6 +117,52 @@ CLUSTER_MODULES = (
     "rdma.offers",
 )
 
+# Kinds that rules look up beside what they are shown; what a rule names in `kinds` or `reads` need
+# not stand here. No Secret: no rule looks into one.
+BESIDE = (
+    "ConfigMap",
+    "LimitRange",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Pod",
+    "Service",
+    "admissionregistration.k8s.io/MutatingWebhookConfiguration",
+    "autoscaling/HorizontalPodAutoscaler",
+    "k8s.cni.cncf.io/NetworkAttachmentDefinition",
+    "keda.sh/ScaledObject",
+    "kueue.x-k8s.io/ClusterQueue",
+    "kueue.x-k8s.io/LocalQueue",
+    "kueue.x-k8s.io/ResourceFlavor",
+    "kueue.x-k8s.io/Topology",
+    "kueue.x-k8s.io/WorkloadPriorityClass",
+    "mellanox.com/HostDeviceNetwork",
+    "mellanox.com/IPoIBNetwork",
+    "mellanox.com/MacvlanNetwork",
+    "mellanox.com/NicClusterPolicy",
+    "networking.k8s.io/NetworkPolicy",
+    "node.k8s.io/RuntimeClass",
+    "nvidia.com/ClusterPolicy",
+    "policy/PodDisruptionBudget",
+    "resource.k8s.io/ResourceClaim",
+    "resource.k8s.io/ResourceClaimTemplate",
+    "resource.nvidia.com/ComputeDomain",
+    "scheduling.k8s.io/PriorityClass",
+    "sriovnetwork.openshift.io/OVSNetwork",
+    "sriovnetwork.openshift.io/SriovIBNetwork",
+    "sriovnetwork.openshift.io/SriovNetwork",
+    "sriovnetwork.openshift.io/SriovNetworkNodeState",
+    "storage.k8s.io/StorageClass",
+)
+# Where Helm values stand in a cluster (`gpuyard.lint.values`).
+VALUES = (
+    "argoproj.io/Application",
+    "argoproj.io/ApplicationSet",
+    "helm.cattle.io/HelmChart",
+    "helm.toolkit.fluxcd.io/HelmRelease",
+)
+
 
 class UnknownRuleError(ValueError):
     """A rule id that is in no catalogue, with what was probably meant."""
@@ -148,6 +195,17 @@ def rule(name: str) -> Rule:
         if found is not None:
             return found
     raise UnknownRuleError(name)
+
+
+def kinds() -> tuple[str, ...]:
+    """Return what has to be listed of a cluster so that every rule sees all that it looks at.
+
+    These are the workloads of every ecosystem, and what rules look up beside them; a cluster serves
+    some of these kinds. Core kinds are bare, others carry their group: ``apps/Deployment``.
+    """
+    of_rules = {kind for rule in rules() for kind in (*rule.kinds, *rule.reads)}
+    of_workloads = {f"{group}/{kind}" if group else kind for group, kind in KINDS}
+    return tuple(sorted(of_rules | of_workloads | {*BESIDE, *VALUES}))
 
 
 @cache

@@ -79,9 +79,13 @@ class Hit(msgspec.Struct, frozen=True):
 
 
 class CelRule(msgspec.Struct, frozen=True):
-    """The same rule in CEL; true where the PodSpec ``variables.spec`` is fine."""
+    """The same rule in CEL; true where the PodSpec ``variables.spec`` is fine.
+
+    `except_kinds` are kinds that the rule leaves alone whatever their pods say, ``ray.io/RayJob``.
+    """
 
     expression: str
+    except_kinds: tuple[str, ...] = ()
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

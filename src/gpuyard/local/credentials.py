@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from gpuyard.kube.authority import Pair
 from gpuyard.kube.secret import Secret
-from gpuyard.local.certificates import Pair
 
 CONTEXT = "gpuyard-local"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from gpuyard.kube.authority import VALID_FOR, Authority, Pair, signing_key
 from gpuyard.kube.secret import Secret
 from gpuyard.local import commands
-from gpuyard.local.certificates import VALID_FOR, Authority, Pair, signing_key
 from gpuyard.local.credentials import (
     kubeconfig_text,
     user_of_pair,

@@ -52,6 +52,7 @@ from gpuyard.scheduling.admission.round import Objects, nobody_objects
 from gpuyard.scheduling.admission.waiting import Waiting
 from gpuyard.scheduling.flavors.assignment import PodSetFlavors
 from gpuyard.scheduling.flavors.modes import Mode
+from gpuyard.scheduling.flavors.scan import has_more
 from gpuyard.scheduling.landing import Landed, land
 from gpuyard.scheduling.ledger import Ledger, evictions
 from gpuyard.scheduling.moves import Moves
@@ -157,10 +158,15 @@ class _Pass:
         self.changes: list[LedgerChange] = []
 
     def begin(self) -> None:
-        """Let go what was held too long, and spare who was evicted a moment ago."""
+        """Let go what was held too long, and spare who was evicted a moment ago.
+
+        Who waits in the tree of what was let go may be helped by that.
+        """
         for hold in self.ledger.of(Hold).values():
             if hold.until_ns <= self.now_ns:
-                self.queues.drop_hold(hold.workload)
+                held = self.queues.drop_hold(hold.workload)
+                if held is not None:
+                    self.waiting.wake(held.queue, now_ns=self.now_ns)
                 self._note(Forgotten(hold))
         rules = self.policy.evictions
         if rules is not None:
@@ -178,6 +184,9 @@ class _Pass:
         Moves are sought when everybody else has what the round gave him. Last come those who lost
         something to others of the round: it may be that these did not take it.
         """
+        verdicts = tuple(verdicts)
+        if any(map(self._gives_back, verdicts)):
+            verdicts = tuple(map(overruled.crowded, verdicts))
         made_room: list[Verdict] = []
         crowded: list[Verdict] = []
         for verdict in verdicts:
@@ -188,9 +197,14 @@ class _Pass:
                 made_room.append(self._evict_for(verdict))
         waits = [waiting for verdict in made_room if (waiting := self._start(verdict)) is not None]
         may_go_on = len(waits) < len(made_room)
-        passed_over = [each for each in waits if each.outcome == "skipped"]
+        passed_over: list[Verdict] = []
         for verdict in waits:
-            if verdict.outcome != "skipped":
+            if _lost_to_others(verdict):
+                passed_over.append(verdict)
+            elif not is_last and self.waiting.missed_flavors(verdict):
+                self._park(overruled.looking_again(verdict))
+                may_go_on = True
+            else:
                 may_go_on |= self._park(self._move_for(verdict))
         for verdict in (*passed_over, *crowded):
             may_come_again = may_go_on and not is_last
@@ -211,6 +225,8 @@ class _Pass:
             has_others = self.waiting.close_flavors(verdict)
             return overruled.without_nodes(verdict, may_go_on=has_others)
         key = verdict.workload.key
+        if self._gives_back(verdict):
+            self.waiting.wake(verdict.queue, now_ns=self.now_ns)
         for gone in {key, verdict.replaced} & self.queues.admitted.keys():
             self.queues.remove(gone)
         self.queues.admit(
@@ -221,6 +237,13 @@ class _Pass:
         self.waits.pop(key, None)
         self.waiting.take_back(verdict, now_ns=self.now_ns)
         return None
+
+    def _gives_back(self, verdict: Verdict) -> bool:
+        """Tell whether a workload starts with less than is held for it, or elsewhere."""
+        held, admission = self.queues.holds.get(verdict.workload.key), verdict.admission
+        if held is None or admission is None:
+            return False
+        return held != Held(admission.cluster_queue, admission.usage())
 
     def _exceeded_cap(self, workload: Workload, admission: Admission) -> Constraint | None:
         if not self.policy.caps:
@@ -297,27 +320,19 @@ class _Pass:
         had been, if the next round will be another one: whoever is offered again and again counts
         in every round.
         """
-        if verdict.outcome == "skipped":
-            is_wrong = may_come_again and self._fits(verdict)
-            return overruled.offered_again(verdict) if is_wrong else verdict
-        if may_come_again and self._needs_fewer(verdict):
-            settled = overruled.offered_again(verdict)
-        else:
-            settled = self._evict_for(verdict)
+        is_wrong = may_come_again and self._needs_fewer(verdict)
+        if not verdict.targets:
+            return overruled.offered_again(verdict) if is_wrong else self._move_for(verdict)
+        settled = overruled.offered_again(verdict) if is_wrong else self._evict_for(verdict)
         if settled.outcome != "preempting":
             self._drop_hold(verdict.workload.key)
         return settled
 
-    def _fits(self, verdict: Verdict) -> bool:
-        """Tell whether what a workload was to take is free after all."""
-        if verdict.tried is None or verdict.assignment is None or verdict.targets:
-            return False
-        return self.queues.fits(verdict.queue, verdict.assignment.usage) == "fits"
-
     def _needs_fewer(self, verdict: Verdict) -> bool:
         """Tell whether a workload fits by now, or needs only some of its victims to go."""
-        with self.queues.without_hold(verdict.workload.key):
-            found = self.nominator.nominate(Head(workload=verdict.workload, queue=verdict.queue))
+        head = self.waiting.anew(verdict)
+        with self.queues.without_hold(head.workload.key):
+            found = self.nominator.nominate(head)
         needed = {target.workload for target in found.targets}
         if not needed:
             return found.assignment.mode is Mode.FIT
@@ -369,11 +384,15 @@ class _Pass:
         return verdict if found is None else self._make_way(verdict, found)
 
     def _moves(self, verdict: Verdict) -> Moves | None:
-        """Return who could move for a workload; not while room is being made for it already."""
+        """Return who could move for a workload; not while room is being made for it already.
+
+        Not while it has flavors left to try either.
+        """
         workload, placer, rules = verdict.workload, self.placer, self.policy.moves
         if (
             rules is None
             or placer is None
+            or (verdict.tried is not None and has_more(verdict.tried))
             or verdict.code == "UsageCapReached"
             or self.looks_left <= 0
             or workload.key in self.queues.admitted
@@ -396,10 +415,12 @@ class _Pass:
         return found if found is not None and self._may_move(workload, found) else None
 
     def _may_move(self, workload: Workload, found: Moves) -> bool:
-        """Tell whether limits and the ledger allow moves."""
+        """Tell whether limits and the ledger allow moves; nobody moves who started a moment ago."""
         asked = [self._eviction(each.workload, workload.key) for each in found.moved]
+        movers = {each.workload for each in found.moved}
         return (
-            self.ledger.room(Hold) > len(found.moved)
+            movers.isdisjoint(start.workload for start in self.starts)
+            and self.ledger.room(Hold) > len(movers)
             and self._limit(asked) is None
             and self._exceeded_cap(workload, found.admission) is None
         )
@@ -439,6 +460,14 @@ class _Pass:
         hold = self.ledger.get(Hold, key)
         if hold is not None:
             self._note(Forgotten(hold))
+
+
+def _lost_to_others(verdict: Verdict) -> bool:
+    """Tell whether a workload might have started, or looked no further, but for others."""
+    if verdict.tried is None or verdict.targets:
+        return False
+    was_skipped = verdict.outcome == "skipped" and has_more(verdict.tried)
+    return was_skipped or (verdict.outcome == "waiting" and verdict.was_crowded)
 
 
 def _rooms(

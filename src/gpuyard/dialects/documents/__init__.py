@@ -15,7 +15,8 @@ finds something in a document asks it for the place: ``document.position(("spec"
 
 What counts as what: `reader` (languages, Lists, templates), `scalars` (``yes`` and ``0777``),
 `yaml_reader` (aliases, merge keys, bounds), `json_reader` (bundles of a hundred megabytes),
-`comments` (``# gpuyard:ignore``), `model.Limits` (how much is read).
+`comments` (``# gpuyard:ignore``), `unwritten` (objects that an API server sent), `model.Limits`
+(how much is read).
 
 This room uses PyYAML for its binding of libyaml's parser; no other part of ``dialects`` does.
 """
@@ -23,6 +24,7 @@ This room uses PyYAML for its binding of libyaml's parser; no other part of ``di
 from gpuyard.dialects.documents.document import Document
 from gpuyard.dialects.documents.model import Code, Limits, Position, Problem, Suppression
 from gpuyard.dialects.documents.reader import Read, read
+from gpuyard.dialects.documents.unwritten import unwritten
 from gpuyard.dialects.plain import Path
 
 __all__ = [
@@ -35,4 +37,5 @@ __all__ = [
     "Read",
     "Suppression",
     "read",
+    "unwritten",
 ]

@@ -1,15 +1,26 @@
 """One document of a file: its value, and where everything in it is written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 from gpuyard.dialects import plain
 from gpuyard.dialects.documents.comments import chart, suppressions
 from gpuyard.dialects.documents.model import Position, Suppression
-from gpuyard.dialects.documents.pieces import JsonPiece, YamlPiece
-from gpuyard.dialects.documents.places import find
+from gpuyard.dialects.documents.pieces import YamlPiece
+from gpuyard.dialects.documents.places import Node, find
 from gpuyard.dialects.plain import Path
+
+
+class Piece(Protocol):
+    """What a document was made of: the marks of its values, and where a mark is."""
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The places in each of its documents."""
+
+    def position(self, mark: int, /) -> Position:
+        """Return the place of a mark."""
 
 
 class File:
@@ -42,7 +53,7 @@ class Document:
         self,
         file: File,
         value: dict[str, object],
-        piece: YamlPiece | JsonPiece,
+        piece: Piece,
         *,
         number: int = 0,
         prefix: Path = (),

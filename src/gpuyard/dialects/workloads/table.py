@@ -54,12 +54,7 @@ def _kubeflow(
 ROWS: tuple[WorkloadKind, ...] = (
     # --- Kubernetes itself ----------------------------------------------------------------------
     WorkloadKind(group="", kind="Pod", templates=at.pod, lifetime="pod"),
-    WorkloadKind(  # nothing runs it; who asks for nodes by it says no more than what they must have
-        group="",
-        kind="PodTemplate",
-        templates=at.single("template", completed_by="ProvisioningRequest"),
-        lifetime="pod",
-    ),
+    WorkloadKind(group="", kind="PodTemplate", templates=at.single("template"), lifetime="pod"),
     WorkloadKind(
         group="",
         kind="ReplicationController",

@@ -29,17 +29,13 @@ def pod(value: Object) -> Iterator[TemplateAt]:
 
 
 def single(
-    *path: str,
-    count: Path = (),
-    default: int | None = 1,
-    restarts: str = "Always",
-    completed_by: str = "",
+    *path: str, count: Path = (), default: int | None = 1, restarts: str = "Always"
 ) -> Templates:
     """Return the reader of a kind with one template at `path` and its number of pods at `count`."""
 
     def templates(value: Object) -> Iterator[TemplateAt]:
         pods = counts.number(value, *count, default=default) if count else default
-        yield from _template(value, path, count=pods, restarts=restarts, completed_by=completed_by)
+        yield from _template(value, path, count=pods, restarts=restarts)
 
     return templates
 

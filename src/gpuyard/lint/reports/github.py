@@ -17,12 +17,10 @@ def render(report: Report) -> str:
 
 
 def _command(finding: Finding) -> str:
-    place = {
-        "file": finding.file,
-        "line": str(finding.line),
-        "col": str(finding.column),
-        "title": f"{finding.rule} {finding.object}".strip(),
-    }
+    title = {"title": f"{finding.rule} {finding.object}".strip()}
+    place = {"file": finding.file, "line": str(finding.line), "col": str(finding.column), **title}
+    if not finding.line:  # an object of a cluster: there is no file to put it beside
+        place = title
     properties = ",".join(f"{key}={_property(value)}" for key, value in place.items())
     text = _data(f"{finding.message}; {finding.remedy}")
     return f"::{_COMMANDS[finding.severity]} {properties}::{text}"

@@ -7,7 +7,7 @@ What Jenkins, GitLab and Azure read: ``testsuites/testsuite/testcase/failure`` w
 import re
 from html import escape
 
-from gpuyard.lint.reports.report import Report, by_file
+from gpuyard.lint.reports.report import Report, by_file, spot
 from gpuyard.lint.rule import Finding
 
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -34,8 +34,9 @@ def _suite(file: str, findings: list[Finding]) -> str:
 
 
 def _case(finding: Finding) -> str:
-    place = f"{finding.file}:{finding.line}:{finding.column}"
-    name = _attribute(f"{finding.rule} {finding.line}:{finding.column} {finding.object}".strip())
+    at = spot(finding)
+    place = f"{finding.file}:{at}" if at else finding.file
+    name = _attribute(" ".join(filter(None, (finding.rule, at, finding.object))))
     text = _text(f"{place} {finding.severity} {finding.rule}\n{finding.message}\n{finding.remedy}")
     return (
         f"    <testcase name={name} classname={_attribute(finding.file)}>\n"

@@ -1,6 +1,6 @@
 """Markdown for a comment on a pull request or a job summary: a table per file, totals on top."""
 
-from gpuyard.lint.reports.report import Report, by_file, totals
+from gpuyard.lint.reports.report import Report, by_file, spot, totals
 from gpuyard.lint.rule import Finding
 
 _SPECIAL = str.maketrans({char: f"\\{char}" for char in "\\`*_{}[]<>#|~"})
@@ -23,7 +23,7 @@ def render(report: Report) -> str:
 
 def _row(finding: Finding) -> str:
     cells = (
-        f"{finding.line}:{finding.column}",
+        spot(finding),
         finding.severity,
         finding.rule,
         _plain(finding.object),

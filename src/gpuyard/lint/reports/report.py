@@ -19,6 +19,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     suppressed: int = 0  # by annotation or comment
     in_baseline: int = 0
     unreadable: int = 0  # files found in a folder that are no YAML and have nothing about GPUs
+    cluster: str | None = None  # where the objects were seen, if they were not written in files
     rules: Sequence[Rule] = ()  # all that could have been found
     version: str = ""
     columns: int = 100  # how wide a table may be
@@ -30,6 +31,11 @@ def by_file(findings: Iterable[Finding]) -> Iterable[tuple[str, list[Finding]]]:
     return ((name, list(group)) for name, group in groupby(findings, key=lambda one: one.file))
 
 
+def spot(finding: Finding) -> str:
+    """Return ``line:column``; "" for an object of a cluster, which was written nowhere."""
+    return f"{finding.line}:{finding.column}" if finding.line else ""
+
+
 def totals(report: Report) -> str:
     """Return the last line of a report: what was found, in how much, and what is not shown."""
     counts = Counter(one.severity for one in report.findings)
@@ -39,7 +45,8 @@ def totals(report: Report) -> str:
         for one in SEVERITIES
         if counts[one]
     )
-    read = f"{count(len(report.files), 'file')}, {count(report.objects, 'object')}"
+    files = f"{count(len(report.files), 'file')}, " if report.cluster is None else ""
+    read = f"{files}{count(report.objects, 'object')}"
     hidden = [
         f"{number} {how}"
         for number, how in (
@@ -49,4 +56,5 @@ def totals(report: Report) -> str:
         )
         if number
     ]
-    return f"{found or 'nothing found'} in {read}{''.join(f'; {one}' for one in hidden)}"
+    seen = f" of {report.cluster}" if report.cluster else ""
+    return f"{found or 'nothing found'} in {read}{seen}{''.join(f'; {one}' for one in hidden)}"

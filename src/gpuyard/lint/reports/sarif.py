@@ -68,17 +68,15 @@ def _results(findings: Sequence[Finding], indices: Mapping[str, int]) -> list[di
 
 
 def _result(finding: Finding, rule_index: int, fingerprint: str) -> dict[str, Any]:
-    place: dict[str, Any] = {
-        "physicalLocation": {
-            "artifactLocation": _artifact(finding.file),
-            "region": {
-                "startLine": finding.line,
-                "startColumn": finding.column,
-                "endLine": finding.line,
-                "endColumn": finding.column + 1,
-            },
+    physical: dict[str, Any] = {"artifactLocation": _artifact(finding.file)}
+    if finding.line:
+        physical["region"] = {
+            "startLine": finding.line,
+            "startColumn": finding.column,
+            "endLine": finding.line,
+            "endColumn": finding.column + 1,
         }
-    }
+    place: dict[str, Any] = {"physicalLocation": physical}
     if finding.object:
         place["logicalLocations"] = [{"fullyQualifiedName": finding.object, "kind": "object"}]
     return {

@@ -10,7 +10,7 @@ word; its colour only repeats it.
 
 import textwrap
 
-from gpuyard.lint.reports.report import Report, by_file, totals
+from gpuyard.lint.reports.report import Report, by_file, spot, totals
 from gpuyard.lint.rule import Finding
 
 _COLORS = {"error": "31", "warning": "33", "info": "36"}
@@ -30,7 +30,7 @@ def render(report: Report) -> str:
 
 
 def _paragraphs(findings: list[Finding], report: Report) -> list[str]:
-    places = [f"{one.line}:{one.column}" for one in findings]
+    places = [spot(one) for one in findings]
     widths = (
         max(map(len, places)),
         max(len(one.severity) for one in findings),
@@ -39,11 +39,11 @@ def _paragraphs(findings: list[Finding], report: Report) -> list[str]:
     lines = []
     for place, finding in zip(places, findings, strict=True):
         cells = (place, finding.severity, finding.rule)
-        plain = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+        plain = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True) if width]
         head = _INDENT + "  ".join(plain)
         room = report.columns - len(head) - 2
         text = _message(finding)
-        plain[1] = _styled(plain[1], _COLORS[finding.severity], report)
+        plain[-2] = _styled(plain[-2], _COLORS[finding.severity], report)
         shown_head = _INDENT + "  ".join(plain)
         if room >= _TEXT_COLUMNS_MIN:
             first, *rest = _wrapped(text, room)

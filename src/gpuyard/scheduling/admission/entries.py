@@ -132,8 +132,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     `assignment` is what was found, where anybody looked. `admission` is set where it was admitted,
     `targets` where it makes room; `replaced` is the elastic slice whose quota it took over.
-    `was_crowded`: somebody before it in the round took places that it counted on, so that others
-    may have to go who else would not. `code` and `message` say why it waits; `requeue` and `tried`
+    `was_crowded`: somebody else in the round was given what it counted on, so that others may have
+    to go who else would not. `code` and `message` say why it waits; `requeue` and `tried`
     are for the next time.
     """
 

@@ -36,6 +36,11 @@ def without_evictions(verdict: Verdict, limit: Constraint) -> Verdict:
     )
 
 
+def crowded(verdict: Verdict) -> Verdict:
+    """Return the verdict on a workload that others of its round may have kept from something."""
+    return msgspec.structs.replace(verdict, was_crowded=True)
+
+
 def offered_again(verdict: Verdict) -> Verdict:
     """Return the verdict on a workload that lost something to others who did not take it."""
     return msgspec.structs.replace(
@@ -46,6 +51,13 @@ def offered_again(verdict: Verdict) -> Verdict:
         code="WaitingForQuota",
         message="others were to take what it needs, and did not",
         tried=None,
+    )
+
+
+def looking_again(verdict: Verdict) -> Verdict:
+    """Return the verdict on a workload whose search left out flavors that gained something."""
+    return msgspec.structs.replace(
+        verdict, outcome="skipped", targets=(), requeue="FailedAfterNomination", tried=None
     )
 
 

@@ -24,7 +24,7 @@ from gpuyard.scheduling.admission.entries import Head, Verdict
 from gpuyard.scheduling.admission.rules import AdmissionRules
 from gpuyard.scheduling.admission_fair_sharing import NO_SHARE, UsageShare
 from gpuyard.scheduling.flavors.assignment import ScanPositions
-from gpuyard.scheduling.flavors.scan import ScanStamp, has_more
+from gpuyard.scheduling.flavors.scan import ScanStamp, has_more, is_outdated
 from gpuyard.scheduling.pending_queue import PendingQueue, RequeueReason, no_usage, shape_of
 from gpuyard.scheduling.queues import Queues
 
@@ -69,6 +69,7 @@ class Waiting:
         self._tried: dict[str, tuple[ScanPositions, ScanStamp]] = {}
         self._closed: dict[str, tuple[frozenset[str], ScanStamp]] = {}  # flavors without nodes
         self._steps: dict[str, tuple[ScanStamp, set[_Step]]] = {}
+        self._missed: dict[str, None] = {}  # whose search went on behind flavors that gained since
         self._room_made: dict[str, tuple[Workload, tuple[int, ...]]] = {}
         self._moves_sought_ns: dict[str, int] = {}  # how long it had waited then
         self._generation: dict[str, int] = {}  # how often a tree may have gained, by its root
@@ -168,6 +169,7 @@ class Waiting:
             self._tried,
             self._closed,
             self._steps,
+            self._missed,
             self._room_made,
             self._moves_sought_ns,
         ):
@@ -229,6 +231,29 @@ class Waiting:
             now_ns=now_ns,
             more_to_try=verdict.tried is not None and has_more(verdict.tried),
         )
+
+    def anew(self, verdict: Verdict) -> Head:
+        """Return a head whose search for flavors begins anew, but for those that are closed."""
+        closed = self._skipped(verdict.queue, verdict.workload)
+        return Head(workload=verdict.workload, queue=verdict.queue, closed=closed)
+
+    def missed_flavors(self, verdict: Verdict) -> bool:
+        """Tell whether a search came to its end and left out flavors that gained something since.
+
+        Where something is freed all the time a position is kept all the same (`flavors.scan`).
+        """
+        if verdict.outcome != "waiting" or verdict.tried is None or has_more(verdict.tried):
+            return False
+        return verdict.workload.key in self._missed
+
+    def _note_missed(self, queue: str, workload: Workload) -> None:
+        """Note whether the search that begins now goes on behind flavors that may have gained."""
+        key, now = workload.key, self.stamp(queue, workload)
+        tried, since = self._tried.get(key, (None, now))
+        if tried is None or not has_more(tried) or is_outdated(since, now, self.rules.flavors):
+            self._missed.pop(key, None)
+        elif since.generation < now.generation:
+            self._missed[key] = None
 
     def close_flavors(self, verdict: Verdict) -> bool:
         """Note that in the flavors of a verdict the nodes do not take the workload.
@@ -321,6 +346,7 @@ class Waiting:
 
         Return how many were parked, 0 or 1. Nobody else gains by its age.
         """
+        self._steps.pop(key, None)
         pending = self.pending.get(self._queue_of.get(key, ""))
         return 0 if pending is None else int(pending.wake_one(key, now_ns=now_ns))
 
@@ -336,6 +362,7 @@ class Waiting:
 
     def _head(self, name: str, pending: PendingQueue, workload: Workload) -> Head:
         tried, stamp = self._tried.get(workload.key, (None, None))
+        self._note_missed(name, workload)
         for_whom, at_most = self._room_made.get(workload.key, (None, None))
         return Head(
             workload=workload,

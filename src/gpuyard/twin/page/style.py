@@ -69,7 +69,8 @@ code{font:.92em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono"
 .strip h2{border:0;padding:0;margin:0 0 .7rem;font-size:.95rem;letter-spacing:0}
 .strip ul{list-style:none;margin:0;padding:0;display:grid;gap:.8rem 2rem;
  grid-template-columns:repeat(auto-fit,minmax(13.5rem,1fr))}
-.strip li{display:grid;grid-template-columns:1.5rem 1fr;font-size:.9rem;line-height:1.4}
+.strip li{display:grid;grid-template-columns:1.5rem minmax(0,1fr);overflow:hidden;font-size:.9rem;
+ line-height:1.4}
 .strip .sign{font-weight:700}
 .strip .ok .sign{color:var(--good)}
 .strip .warn .sign{color:var(--bad)}

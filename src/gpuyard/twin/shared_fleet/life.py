@@ -309,7 +309,8 @@ class _Life:
             self.passes += 1
             self.rounds += plan.rounds
             self._carry_out(plan, now_ns)
-            if not plan.starts and not plan.evicts and self.yard.active() == active:
+            is_news = plan.starts or plan.evicts or plan.goes_on
+            if not is_news and self.yard.active() == active:
                 return
         raise ValueError(f"the policy decides more than {PASSES_MAX} times at one instant")
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from gpuyard.dialects import plain
 from gpuyard.dialects.workloads import ContainerView, GpuAsk, PodView
-from gpuyard.lint.rule import Append, Edit, Hit, Rule
+from gpuyard.lint.rule import Append, CelRule, Edit, Hit, Rule
 from gpuyard.lint.servers import engine_of
 from gpuyard.lint.world import World
 from gpuyard.model.quantity import format_quantity, parse_quantity
@@ -29,6 +29,7 @@ VOLUME = "dshm"  # as the manifests of vLLM and Kubeflow call it
 DEFAULT_SIZE = "64 MiB"
 GPUS_MIN = 2
 MOUNTS_ITS_OWN = frozenset({"RayCluster", "RayJob", "RayService"})
+NEVER_RUN = "PodTemplate"  # a ProvisioningRequest asks for nodes by it, with any image
 USES_IT = frozenset({"nvidia", "amd"})  # NCCL and RCCL; TPUs and Neuron cores talk without it
 WAITS = frozenset({"nvidia-smi", "rocm-smi", "sleep", "sshd", "ssh", "/dev/null"})
 RUNS = frozenset(
@@ -82,7 +83,10 @@ def check_unknown(pod: PodView, _world: World) -> Iterator[Hit]:
 
 def _asking(pod: PodView) -> Iterator[ContainerView]:
     """Return the containers with several GPUs and the default /dev/shm."""
-    if pod.spec.is_true("hostIPC") or pod.workload.kind in MOUNTS_ITS_OWN or not pod.is_complete:
+    kind = pod.workload.kind
+    if pod.spec.is_true("hostIPC") or kind in MOUNTS_ITS_OWN or kind == NEVER_RUN:
+        return
+    if not pod.is_complete:
         return
     for container in pod.containers:
         if container.gpus >= GPUS_MIN and container.mount(SHM) is None and _computes(container):
@@ -212,6 +216,20 @@ RULES = (
         scope="pod",
         check=check,
         has_fix=True,
+        cel=CelRule(  # quieter than the rule: command lines show it nothing but who only waits
+            "variables.spec.?hostIPC.orValue(false) || variables.spec.containers.all(c, "
+            "!['nvidia.com/gpu', 'amd.com/gpu'].exists(name, "
+            "name in c.?resources.?limits.orValue({}) && "
+            "!(string(c.resources.limits[name]) in ['0', '1'])) || "
+            "c.?resources.?limits.orValue({}).exists(name, name.matches('gpu-?(mem|cores)')) || "
+            "c.?volumeMounts.orValue([]).exists(m, m.mountPath in ['/dev/shm', '/dev/shm/']) || "
+            f"c.image.matches('{WITHOUT_NCCL.pattern}') || "
+            f"!(c.image.matches('{NAMED_AFTER.pattern}') || "
+            "c.?env.orValue([]).exists(e, e.name.startsWith('NCCL_'))) || "
+            "(c.?command.orValue([]) + c.?args.orValue([])).exists(word, "
+            "word.matches('nvidia-smi|rocm-smi|sleep|sshd|/dev/null')))",
+            except_kinds=(NEVER_RUN, *(f"ray.io/{kind}" for kind in sorted(MOUNTS_ITS_OWN))),
+        ),
         failing="""\
 apiVersion: batch/v1
 kind: Job

@@ -1,10 +1,10 @@
-"""Certificates for one cluster: an authority of its own, and what it signs.
+"""Certificates of our own: an authority, and what it signs.
 
-They live as long as the cluster's folder. Keys are P-256: made in a millisecond, and taken by
-every client. Validity begins `BACKDATED` before now, because a clock that is a minute behind is
-common in containers.
+For a cluster on this machine, and for a webhook that an API server has to believe. Keys are P-256:
+made in a millisecond, and taken by every client. Validity begins `BACKDATED` before now, because a
+clock that is a minute behind is common in containers.
 
-Needs the extra ``gpuyard[local]``.
+Needs ``cryptography``: the extra ``gpuyard[local]`` or ``gpuyard[webhook]``.
 """
 
 import datetime as dt

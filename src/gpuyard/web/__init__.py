@@ -1,0 +1,1 @@
+"""What listens: the admission webhook. Everything here is a host; the deciding is done below it."""
