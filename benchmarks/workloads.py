@@ -22,7 +22,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from benchmarks import queues, reviews
+from benchmarks import manifests, queues, reviews
 from gpuyard.lint import Settings, catalogue
 from gpuyard.model.deltas import MixEntry, MixObserved, NodeObserved, PodBound, PodGone
 from gpuyard.model.nodes import Node
@@ -277,6 +277,29 @@ def _idle_reasons() -> Callable[[], Work]:
     return work
 
 
+# --- lint
+
+
+def _lint() -> Callable[[], Work]:
+    texts = manifests.manifests()
+    manifests.lint(texts[:4])  # rules are imported when they are first needed
+
+    def work() -> Work:
+        assert manifests.lint(texts) >= len(texts), "each file leaves something out"
+        return Work(len(texts), Counted())
+
+    return work
+
+
+def _lint_one() -> Callable[[], Work]:
+    start = manifests.lint_one()
+
+    def work() -> Work:
+        return Work(start(), Counted())
+
+    return work
+
+
 def _reviews() -> Callable[[], Work]:
     webhook = Webhook(Settings(), Measures(lambda: 0.0), Log(len), lambda: "")
     catalogue.rules(for_cluster=False)
@@ -318,5 +341,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "idle-cycle-0": Benchmark(partial(_idle_cycles, 0)),
     "idle-cycle-100000": Benchmark(partial(_idle_cycles, 100_000)),
     "idle-reasons": Benchmark(_idle_reasons),
+    "lint-1000": Benchmark(_lint),
+    "lint-one": Benchmark(_lint_one),
     "webhook-review": Benchmark(_reviews),
 }

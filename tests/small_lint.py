@@ -68,7 +68,7 @@ def deployment(*containers, replicas=1, strategy=None, kind="Deployment", **spec
         "apiVersion": api,
         "kind": kind,
         "metadata": {"name": "a", "namespace": "team"},
-        "spec": {"replicas": replicas, "template": template, **more},
+        "spec": {"replicas": replicas, "selector": {}, "template": template, **more},
     }
 
 

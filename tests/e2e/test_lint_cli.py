@@ -142,7 +142,7 @@ def test_a_pipe_given_by_name_is_read(here):
 
 def test_in_a_folder_only_what_is_about_gpus_is_complained_about(gpuyard, here):
     (here / "k8s" / "broken.yaml").write_text(BROKEN)
-    (here / "k8s" / "gpu.yaml").write_text(f"# GPU\n{BROKEN}")
+    (here / "k8s" / "gpu.yaml").write_text(f"# nvidia.com/gpu\n{BROKEN}")
     (here / "k8s" / "chart.yaml").write_text(TEMPLATE)
     done = gpuyard("lint", "k8s", "-o", "json", cwd=here)
     rows = [(one["file"], one["rule"]) for one in json.loads(done.stdout)]

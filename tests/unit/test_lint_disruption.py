@@ -129,6 +129,7 @@ def test_whether_a_budget_lets_anybody_go(field, value, total, expected):
         pytest.param("CKPT-EPHEMERAL", "=/checkpoints/run-1", "=$CKPT", id="a variable"),
         pytest.param("CKPT-GRACE", "Seconds: 30", "Seconds: 60", id="time enough"),
         pytest.param("CKPT-GRACE", "--checkpoint-dir=/checkpoints/run-1", "--lr=1", id="none"),
+        pytest.param("CKPT-GRACE", "- python", "- torchrun", id="torchrun has a time of its own"),
         pytest.param(
             "SPOT-NO-STORE",
             "          resources:",

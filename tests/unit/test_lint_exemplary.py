@@ -17,7 +17,7 @@ def pod(*containers, kind="Pod", **spec):
 
 def container(name="c", limits=None, requests=None, **fields):
     resources = {"limits": limits or {}, **({"requests": requests} if requests else {})}
-    return {"name": name, "resources": resources, **fields}
+    return {"name": name, "image": "registry.example/trainer:1", "resources": resources, **fields}
 
 
 def looked_at(contents):

@@ -336,6 +336,7 @@ apiVersion: apps/v1
 kind: DaemonSet
 metadata: {name: health}
 spec:
+  selector: {}
   template:
     spec:
       CLASS

@@ -3,6 +3,7 @@
 from tests.small_lint import asking, daemon, env, found, pod, table
 
 GPUS = {"nvidia.com/gpu": 2}
+NCCL = {"env": [{"name": "NCCL_DEBUG", "value": "WARN"}]}
 SHM = {"volumeMounts": [{"name": "dshm", "mountPath": "/dev/shm"}]}
 
 
@@ -13,12 +14,18 @@ def memory_volume(limit=None, medium="Memory"):
 
 @table(
     "GPU-SHM",
-    (pod(asking(GPUS)), 1, "two GPUs"),
+    (pod(asking(GPUS, **NCCL)), 1, "two GPUs"),
     (pod(asking({"nvidia.com/gpu": 1})), 0, "one GPU"),
     (pod(asking(GPUS), hostIPC=True), 0, "the host's shared memory"),
     (pod(asking({"google.com/tpu": 4})), 0, "TPUs talk without it"),
     (pod(asking({"aws.amazon.com/neuron": 4})), 0, "so do Neuron chips"),
-    (pod(asking({"amd.com/gpu": 4})), 1, "RCCL meets there too"),
+    (pod(asking({"amd.com/gpu": 4}, **NCCL)), 1, "RCCL meets there too"),
+    (pod(asking(GPUS, image="a/vllm:1")), 1, "an image called after who meets"),
+    (pod(asking(GPUS, command=["torchrun", "a.py"])), 1, "a launcher"),
+    (pod(asking(GPUS, command=["serve", "--tensor-parallel-size=2"])), 1, "a parallel size"),
+    (pod(asking(GPUS)), 0, "a program that is not known"),
+    (pod(asking(GPUS, image="a/gpu-burn:1")), 0, "each GPU for itself"),
+    (pod(asking(GPUS, image="a/pause:3.2", **NCCL)), 0, "nobody computes"),
     (pod(asking({"nvidia.com/mig-1g.10gb": 2})), 0, "MIG instances do not meet"),
     (pod(asking({"nvidia.com/gpu.shared": 2})), 0, "MPS mounts its own"),
     (pod(asking({**GPUS, "nvidia.com/gpumem": 3000})), 0, "parts of GPUs under HAMi"),
@@ -26,12 +33,25 @@ def memory_volume(limit=None, medium="Memory"):
     (pod(asking(GPUS, command=["/bin/sleep", "infinity"])), 0, "waits for somebody"),
     (pod(asking(GPUS, command=["bash", "-c", "sleep 86400"])), 0, "waits in a shell"),
     (pod(asking(GPUS, command=["sh", "-c", "service ssh start; sleep inf"])), 0, "for a login"),
-    (pod(asking(GPUS, command=["sh", "-c", "sleep 5; python train.py"])), 1, "waits, then runs"),
+    (pod(asking(GPUS, command=["sh", "-c", "sleep 5; torchrun a.py"])), 1, "waits, then runs"),
     (pod(asking(GPUS, command=["sh", "-c", "tail -f /dev/null"])), 0, "reads nothing"),
     (pod(asking(GPUS, image="a/samples:nvbandwidth-v0.7")), 0, "without NCCL"),
     (pod(asking(GPUS, **SHM), volumes=memory_volume()), 0, "mounted"),
 )
 def test_shared_memory(rule, objects, expected):
+    assert len(found(*objects, rule=rule)) == expected
+
+
+@table(
+    "GPU-SHM-UNKNOWN",
+    (pod(asking(GPUS)), 1, "two GPUs"),
+    (pod(asking(GPUS, command=["python", "-c", "import jax"])), 1, "one process, for all we know"),
+    (pod(asking(GPUS, **NCCL)), 0, "certain"),
+    (pod(asking(GPUS, image="a/gpu-burn:1")), 0, "each GPU for itself"),
+    (pod(asking({"nvidia.com/gpu": 1})), 0, "one GPU"),
+    (pod(asking(GPUS, **SHM), volumes=memory_volume()), 0, "mounted"),
+)
+def test_shared_memory_of_unknown_programs(rule, objects, expected):
     assert len(found(*objects, rule=rule)) == expected
 
 
@@ -275,3 +295,9 @@ def test_a_split_names_both_numbers():
     (finding,) = found(pod(asking(GPUS), asking({"nvidia.com/gpu": 1})), rule="GPU-SPLIT")
     assert "c0 2, c1 1" in finding.message
     assert "3 GPUs" in finding.message
+
+
+def test_the_template_of_a_request_for_nodes_is_never_run():
+    template = {"spec": pod(asking(GPUS, **NCCL))["spec"]}
+    stencil = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "a"}}
+    assert found({**stencil, "template": template}, rule="GPU-SHM") == []

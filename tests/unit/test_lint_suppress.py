@@ -19,7 +19,7 @@ spec:
       # ABOVE
       containers:
         # RIGHT ABOVE
-        - name: trainer
+        - image: registry.example/trainer:1.4
           # OVER
           resources: # BESIDE
             limits: {nvidia.com/gpu: 2}

@@ -427,7 +427,9 @@ def test_the_job_around_a_template(api_version, kind, spec, path):
 @pytest.mark.parametrize(
     ("api_version", "kind", "spec", "is_complete"),
     [
-        ("apps/v1", "Deployment", job(), True),
+        ("apps/v1", "Deployment", job(), False),
+        ("apps/v1", "Deployment", job(selector={}), True),
+        ("batch/v1", "Job", job(), True),
         ("trainer.kubeflow.org/v1alpha1", "TrainJob", {"trainer": {}}, False),
         ("serving.kserve.io/v1beta1", "InferenceService", {"predictor": {"model": {}}}, False),
         (

@@ -136,12 +136,12 @@ def command(
     _check_cluster_use(wants, paths, is_live=is_live, everything=all_namespaces)
     output.check_writable(to)
     output.check_writable(new_baseline_path, "--write-baseline")
+    gc.disable()  # values of manifests hold no cycles; looking for some takes a sixth of the time
     from gpuyard.lint.baseline import Baseline, read_baseline, without_known
 
     known = Baseline()
     if baseline_path is not None:
         known = read_baseline(baseline_path.read_bytes(), str(baseline_path))
-    gc.disable()  # values of manifests hold no cycles; looking for some takes a sixth of the time
     run = _Run(
         paths, bundle_path, *_settings(config_path, fail_on), wants=wants if is_live else None
     )

@@ -73,6 +73,19 @@ class Workload(View):
         return counts.total([counts.times(pod.count, pod.gpus_known) for pod in self.pods])
 
     @cached_property
+    def is_patch(self) -> bool:
+        """Tell whether it is laid over another object, as kustomize does.
+
+        The API server refuses an apps/v1 object without a selector, and a container without an
+        image; an object with neither is no whole one.
+        """
+        return (
+            self.row.group == "apps"
+            and self.get("spec", "selector") is None
+            and not all(box.image for pod in self.pods for box in pod.containers)
+        )
+
+    @cached_property
     def asks_gpus(self) -> bool:
         """Tell whether any of its pods asks for a GPU."""
         return any(pod.asks_gpus for pod in self.pods)
@@ -141,7 +154,7 @@ class PodView(View):
     @property
     def is_complete(self) -> bool:
         """Tell whether nothing else fills in what the template leaves out."""
-        return not self.place.completed_by
+        return not self.place.completed_by and not self.workload.is_patch
 
     @property
     def spec_path(self) -> Path:

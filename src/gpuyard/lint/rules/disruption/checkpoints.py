@@ -19,6 +19,7 @@ from gpuyard.dialects.plain import Path
 from gpuyard.dialects.workloads import ContainerView, PodView, Workload
 from gpuyard.lint.rule import Hit, Rule
 from gpuyard.lint.rules.disruption.machines import spot
+from gpuyard.lint.rules.launch.torchrun import launches
 from gpuyard.lint.rules.samples import TRAIN, changed
 from gpuyard.lint.world import World
 
@@ -87,6 +88,8 @@ def check_grace(pod: PodView, _world: World) -> Iterator[Hit]:
     written = pod.spec.whole("terminationGracePeriodSeconds")
     if pod.workload.row.lifetime != "task" or not pod.is_complete:
         return
+    if any(True for _ in launches(pod)):  # it has 30 seconds of its own: GRACE-TORCHRUN
+        return
     if (written is None or written <= GRACE_DEFAULT) and any(map(_directory, pod.containers)):
         yield Hit(
             pod.spec.at("terminationGracePeriodSeconds"),
@@ -139,6 +142,17 @@ _PATIENT = changed(
     "      subdomain: train\n",
     "      subdomain: train\n      terminationGracePeriodSeconds: 120\n",
 )
+_ALONE = changed(
+    _PATIENT,
+    """\
+            - torchrun
+            - --nnodes=2
+            - --nproc_per_node=8
+            - --node_rank=$(JOB_COMPLETION_INDEX)
+            - --master_addr=train-0.train
+""",
+    "            - python\n",
+)
 _ON_SPOT = changed(
     _PATIENT,
     "      subdomain: train\n",
@@ -178,8 +192,8 @@ RULES = (
         "#3285",
         scope="pod",
         check=check_grace,
-        failing=changed(_PATIENT, "Seconds: 120", "Seconds: 30 # <- here"),
-        passing=_PATIENT,
+        failing=changed(_ALONE, "Seconds: 120", "Seconds: 30 # <- here"),
+        passing=_ALONE,
     ),
     Rule(
         id="SPOT-NO-STORE",

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from math import ceil
 
-from gpuyard.dialects.workloads import PodView, counts
+from gpuyard.dialects.workloads import PodView, Workload, counts
 from gpuyard.lint.rule import Hit, Rule
 from gpuyard.lint.rules.disruption.evictions import DO_NOT_DISRUPT, NODE_POOL
 from gpuyard.lint.rules.disruption.machines import has_key
@@ -55,7 +55,7 @@ def check_pool(pool: Entry, world: World) -> Iterator[Hit]:
             if pod.spec.text("nodeSelector", "karpenter.sh/nodepool") != pool.name:
                 continue
             grace = pod.spec.whole("terminationGracePeriodSeconds") or 0
-            guarded = pod.annotations.get(DO_NOT_DISRUPT) == "true"
+            guarded = _is_guarded(pod) and not _ends_within(pod.workload, seconds)
             if grace > seconds or guarded:
                 wants = f"{grace} seconds" if grace > seconds else "not to be disrupted"
                 yield Hit(
@@ -65,6 +65,16 @@ def check_pool(pool: Entry, world: World) -> Iterator[Hit]:
                     of="value",
                 )
                 return
+
+
+def _is_guarded(pod: PodView) -> bool:
+    return pod.annotations.get(DO_NOT_DISRUPT) == "true"
+
+
+def _ends_within(workload: Workload, seconds: int) -> bool:
+    """Tell whether a deadline of its own ends a workload in that time."""
+    deadline = workload.whole(*workload.row.deadline) if workload.row.deadline else None
+    return deadline is not None and deadline <= seconds
 
 
 def check_budget(world: World, _world: World) -> Iterator[Hit]:

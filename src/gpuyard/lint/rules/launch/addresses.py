@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from gpuyard.dialects.plain import Path
 from gpuyard.dialects.workloads import ContainerView, PodView
 from gpuyard.lint.rule import Hit, Rule, Set
-from gpuyard.lint.rules.launch.torchrun import is_distributed, launches
+from gpuyard.lint.rules.launch.torchrun import JOINS, is_distributed, launches
 from gpuyard.lint.rules.samples import TRAIN, changed, together
 from gpuyard.lint.wording import count
 from gpuyard.lint.world import Entry, World
@@ -52,7 +52,7 @@ def check_subdomain(pod: PodView, _world: World) -> Iterator[Hit]:
 
 def check_service(pod: PodView, world: World) -> Iterator[Hit]:
     """Find Services that are to name pods and cannot."""
-    name = pod.spec.text("subdomain")
+    name = _service_name(pod)
     service = world.named("Service", name, world.entry(pod)) if name else None
     if service is None or not _looks_for_pods_of(name, pod):
         return
@@ -68,7 +68,7 @@ def check_service(pod: PodView, world: World) -> Iterator[Hit]:
 
 def check_not_ready(pod: PodView, world: World) -> Iterator[Hit]:
     """Find Services that hide pods which become ready only after they found each other."""
-    name = pod.spec.text("subdomain")
+    name = _service_name(pod)
     service = world.named("Service", name, world.entry(pod)) if name else None
     if service is None or not is_distributed(pod) or not _waits_unready(pod):
         return
@@ -107,11 +107,21 @@ def check_ordered(pod: PodView, _world: World) -> Iterator[Hit]:
         )
 
 
+def _service_name(pod: PodView) -> str:
+    """Return the name of the Service that is to name the pods, "" where none is."""
+    if pod.workload.kind == "StatefulSet":
+        return pod.workload.text("spec", "serviceName")
+    return pod.spec.text("subdomain")
+
+
 def _addresses(pod: PodView, container: ContainerView) -> Iterator[tuple[str, Path]]:
     for name in ADDRESSES:
         variable = container.env(name)
         if variable is not None and variable.value:
             yield variable.value, variable.path
+    joined = container.flag(*JOINS)
+    if joined is not None and joined.value:
+        yield joined.value, joined.path
     for launch in launches(pod):
         if launch.container is container and launch.nodes != (1, 1):
             for name in ("master_addr", "rdzv_endpoint"):

@@ -62,10 +62,16 @@ def check_port(pod: PodView, _world: World) -> Iterator[Hit]:
 
 def _port(pod: PodView, container: ContainerView) -> tuple[int, Path] | None:
     for launch in launches(pod):
+        if launch.container is not container:
+            continue
         option = launch.option("master_port")
         port = number(option)
-        if launch.container is container and option is not None and port:
+        if option is not None and port:
             return port, option.path
+        endpoint = launch.option("rdzv_endpoint")
+        written = "" if endpoint is None else endpoint.value.rpartition(":")[2]
+        if endpoint is not None and ":" in endpoint.value and written.isdecimal():
+            return int(written), endpoint.path
     variable = container.env("MASTER_PORT")
     if variable is not None and (variable.value or "").isdecimal():
         return int(variable.value or "0"), variable.path

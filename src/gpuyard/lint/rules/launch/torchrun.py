@@ -25,6 +25,7 @@ ENVIRONMENT = frozenset(
     {"MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "NNODES", "COORDINATOR_ADDRESS"}
     | {"JAX_COORDINATOR_ADDRESS", "PET_MASTER_ADDR", "PET_RDZV_ENDPOINT", "PET_NNODES"}
 )
+JOINS = ("--dist-init-addr", "--nccl-init-addr")  # SGLang 0.5, of a server over several nodes
 _DISTRIBUTED_WORDS = frozenset({"mpirun", "mpiexec", "horovodrun", "deepspeed"})
 
 
@@ -95,6 +96,7 @@ def is_distributed(pod: PodView) -> bool:
     return any(
         container.variables.keys() & ENVIRONMENT
         or any(word.rpartition("/")[2] in _DISTRIBUTED_WORDS for word, _ in container.words)
+        or container.flag(*JOINS) is not None
         for container in pod.containers
     ) or any(one.nodes != (1, 1) for one in launches(pod))
 

@@ -21,7 +21,8 @@ def check(world: World, _world: World) -> Iterator[Hit]:
     """Find workloads in namespaces with so many Services that their variables hurt."""
     given: dict[str, int] = defaultdict(int)
     for service in world.of_kind("Service"):
-        given[service.namespace] += _variables(service)
+        if service.namespace or world.origin == "cluster":
+            given[service.namespace] += _variables(service)
     if not any(number > VARIABLES_MAX for number in given.values()):
         return
     for entry in world.looked_at:
@@ -54,6 +55,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: trainer
+  namespace: research
 spec: {mark}
   containers:
     - name: trainer
@@ -68,6 +70,7 @@ apiVersion: v1
 kind: Service
 metadata:
   name: ports-{number}
+  namespace: research
 spec:
   clusterIP: 10.0.0.{number}
   ports:

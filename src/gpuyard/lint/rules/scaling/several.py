@@ -111,7 +111,7 @@ spec:
 RULES = (
     Rule(
         id="HPA-TWICE",
-        severity="error",
+        severity="warning",  # two files of a folder may be a choice
         title="One autoscaler scales a workload",
         why="Each sets the replicas by its own metric, in turns of seconds. GPU servers are "
         "started and stopped while they load, and nobody gets what was asked for.",

@@ -23,6 +23,11 @@ from gpuyard.lint.world import Entry, World
 HPA = "autoscaling/HorizontalPodAutoscaler"
 SCALED_OBJECT = "keda.sh/ScaledObject"
 AUTOSCALERS = (HPA, SCALED_OBJECT)
+# kind, its field for the fewest replicas, what it is by default, and the same for the most
+_BOUNDS = (
+    (HPA, "minReplicas", 1, "maxReplicas", 1),
+    (SCALED_OBJECT, "minReplicaCount", 0, "maxReplicaCount", 100),
+)
 DEFAULT_KIND = "apps/Deployment"  # of a ScaledObject that names none
 
 
@@ -60,6 +65,31 @@ def scaled(entry: Entry, world: World) -> Workload | None:
     if found is None or found.workload is None or not found.workload.asks_gpus:
         return None
     return found.workload
+
+
+def replicas(workload: Workload, world: World) -> tuple[int | None, int | None]:
+    """Return the fewest and the most pods that a workload's first template makes.
+
+    A manifest that leaves the number to its autoscaler says none, which is not the same as one.
+    """
+    written = workload.pods[0].count
+    return world.once(_bounds).get(id(world.entry(workload)), (written, written))
+
+
+def _bounds(world: World) -> Mapping[int, tuple[int, int]]:
+    """Return the bounds that autoscalers keep, by what they scale."""
+    found = {}
+    for kind, fewest, fewest_default, most, most_default in _BOUNDS:
+        for entry in world.of_kind(kind):
+            target = world.named(*target_kind(entry), entry)
+            least = entry.whole("spec", fewest)
+            limit = entry.whole("spec", most)
+            if target is not None and world.owner(entry) is None:
+                found[id(target)] = (
+                    fewest_default if least is None else least,
+                    most_default if limit is None else limit,
+                )
+    return found
 
 
 def signals(entry: Entry) -> Iterator[Signal]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from gpuyard.dialects.workloads import Workload
 from gpuyard.lint.rule import Hit, Rule
+from gpuyard.lint.rules.scaling.targets import replicas
 from gpuyard.lint.wording import count
 from gpuyard.lint.world import World
 
@@ -23,12 +24,13 @@ def check(workload: Workload, world: World) -> Iterator[Hit]:
     if workload.kind not in KINDS or not world.shows_all(BUDGET):
         return
     pod = workload.pods[0]
-    if pod.count is None or pod.count < REPLICAS_MIN:
+    fewest, _ = replicas(workload, world)
+    if fewest is None or fewest < REPLICAS_MIN:
         return
     if not world.selecting(BUDGET, ("spec", "selector"), pod):
         yield Hit(
             ("metadata", "name"),
-            f"{count(pod.count, 'replica')} with {count(pod.gpus, 'GPU')} each, and "
+            f"{count(fewest, 'replica')} with {count(pod.gpus, 'GPU')} each, and "
             f"{_of(len(world.beside(BUDGET, world.entry(workload))))} selects them",
         )
 

@@ -14,6 +14,7 @@ from gpuyard.dialects import plain
 from gpuyard.dialects.plain import Path
 from gpuyard.dialects.workloads import PodView, Workload
 from gpuyard.lint.rule import Hit, Rule
+from gpuyard.lint.rules.scaling.targets import replicas
 from gpuyard.lint.rules.serving.roll_out import spare_pods
 from gpuyard.lint.wording import count
 from gpuyard.lint.world import Entry, World
@@ -67,7 +68,7 @@ def _shared(workload: Workload, world: World) -> Iterator[tuple[Entry, int, Path
     pods: dict[str, int] = {}
     places: dict[str, tuple[Entry, Path]] = {}
     for pod in workload.pods:
-        number = DAEMONS if workload.row.lifetime == "daemon" else pod.count or 0
+        number = DAEMONS if workload.row.lifetime == "daemon" else _most(pod, world)
         for path, claim in _claims(pod, world):
             pods[claim.name] = pods.get(claim.name, 0) + number
             places.setdefault(claim.name, (claim, path))
@@ -75,6 +76,13 @@ def _shared(workload: Workload, world: World) -> Iterator[tuple[Entry, int, Path
         if number > 1:
             claim, path = places[name]
             yield claim, number, path
+
+
+def _most(pod: PodView, world: World) -> int:
+    """Return how many pods a template makes, at most where an autoscaler changes that."""
+    if len(pod.workload.pods) > 1:
+        return pod.count or 0
+    return replicas(pod.workload, world)[1] or 0
 
 
 def _claims(pod: PodView, world: World) -> Iterator[tuple[Path, Entry]]:
