@@ -180,6 +180,12 @@ def test_whether_a_budget_lets_anybody_go(field, value, total, expected):
         ),
         pytest.param("GRACE-NODE-POOL", "nodepool: gpus", "nodepool: other", id="another pool"),
         pytest.param("GRACE-NODE-POOL", "Period: 1m", "Period: 1h30m", id="time enough"),
+        pytest.param(
+            "GRACE-NODE-POOL",
+            "Period: 1m",
+            "Period: 48h",
+            id="longer than any grace",
+        ),
         pytest.param("GRACE-PRESTOP", '"60"', '"20"', id="time is left"),
         pytest.param("GRACE-SHELL", "        - sh\n", "        - bash\n", id="bash"),
         pytest.param("GRACE-SHELL", "command:", "args:", id="an entrypoint comes before it"),
@@ -249,3 +255,19 @@ def test_local_storage_holds_a_node(volume, expected):
         text, "  nodeName: gpu-0\n", f"  nodeName: gpu-0\n  volumes: [{{name: v, {volume}}}]\n"
     )
     assert len(messages("NODE-HELD", text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("deadline", "expected"),
+    [
+        pytest.param("", 1, id="it may run for ever"),
+        pytest.param("  activeDeadlineSeconds: 172801\n", 1, id="longer than its node"),
+        pytest.param("  activeDeadlineSeconds: 172800\n", 0, id="it has ended by then"),
+    ],
+)
+def test_a_pod_that_is_not_to_be_disrupted_on_a_node_that_ends(deadline, expected):
+    text = EXAMPLES["GRACE-NODE-POOL"].passing
+    text = text.replace("team: research", 'karpenter.sh/do-not-disrupt: "true"')
+    text = text.replace("  parallelism: 2\n", f"{deadline}  parallelism: 2\n")
+    found = examine(read(text, "a.yaml").documents).findings
+    assert [one.rule for one in found].count("GRACE-NODE-POOL") == expected

@@ -194,6 +194,18 @@ def server(kind="Deployment", namespace="a", labels=None, **spec):
     return json.dumps(value)
 
 
+def scaler(kind, **bounds):
+    api = {"HorizontalPodAutoscaler": "autoscaling/v2", "ScaledObject": "keda.sh/v1alpha1"}[kind]
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm"}
+    value = {
+        "apiVersion": api,
+        "kind": kind,
+        "metadata": {"name": "s", "namespace": "a"},
+        "spec": {"scaleTargetRef": target, **bounds},
+    }
+    return json.dumps(value)
+
+
 def budget(namespace="a", **selector):
     value = {
         "apiVersion": "policy/v1",
@@ -228,6 +240,19 @@ def budget(namespace="a", **selector):
         pytest.param([server(replicas=1)], None, id="one replica: a budget would block"),
         pytest.param([server(replicas=0)], None, id="scaled to zero"),
         pytest.param([server("StatefulSet")], "3 replicas", id="a StatefulSet"),
+        pytest.param(
+            [server(replicas=None), scaler("HorizontalPodAutoscaler", minReplicas=2)],
+            "2 replicas",
+            id="as many as its autoscaler keeps",
+        ),
+        pytest.param(
+            [server(replicas=None), scaler("HorizontalPodAutoscaler", maxReplicas=4)],
+            None,
+            id="which is one by default",
+        ),
+        pytest.param(
+            [server(), scaler("ScaledObject", maxReplicaCount=4)], None, id="and with KEDA none"
+        ),
         pytest.param([server("DaemonSet")], None, id="drains do not evict a DaemonSet"),
     ],
 )

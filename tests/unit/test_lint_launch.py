@@ -260,3 +260,54 @@ def test_a_jobset_of_two_jobs_with_one_rank_each_time_is_named_by_its_job():
     text = edited(JOBSET % 16, "--node_rank=$(JOB_COMPLETION_INDEX)", "--rdzv-backend=c10d")
     (message,) = messages("LAUNCH-RANK-ORDER", text.replace(": 4", ": 8"))
     assert message.endswith("of 16 pods, slice-10 comes before -2")
+
+
+SGLANG = """\
+apiVersion: v1
+kind: Service
+metadata: {name: llm}
+spec: {clusterIP: None, publishNotReadyAddresses: true}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: llm}
+spec:
+  replicas: 2
+  serviceName: llm
+  podManagementPolicy: Parallel
+  selector: {matchLabels: {app: llm}}
+  template:
+    metadata: {labels: {app: llm}}
+    spec:
+      containers:
+        - name: sglang
+          image: registry.example/sglang:0.5
+          command: [python3, -m, sglang.launch_server]
+          args: [--tp=16, --nnodes=2, --dist-init-addr=llm-0.llm:20000]
+          readinessProbe: {tcpSocket: {port: 30000}}
+          resources: {limits: {nvidia.com/gpu: 8}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "new", "expected"),
+    [
+        ("LAUNCH-HEADLESS", "clusterIP: None, ", "", 1),
+        ("LAUNCH-HEADLESS", "publish", "publish", 0),
+        ("LAUNCH-NOT-READY", ", publishNotReadyAddresses: true", "", 1),
+        ("LAUNCH-ORDERED", "  podManagementPolicy: Parallel\n", "", 1),
+        ("LAUNCH-ORDERED", ", --dist-init-addr=llm-0.llm:20000", "", 0),
+    ],
+)
+def test_a_server_over_several_nodes_looks_for_its_first(rule, old, new, expected):
+    assert len(messages(rule, SGLANG.replace(old, new))) == expected
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [("train-0.train:29400", 1), ("train-0.train", 0), ("$(HOST):$(PORT)", 0)],
+)
+def test_the_port_of_an_endpoint_is_one_of_the_node(endpoint, expected):
+    text = EXAMPLES["LAUNCH-HOST-PORT"].failing
+    text = text.replace("--master_port=29500", f"--rdzv_endpoint={endpoint}")
+    assert len(messages("LAUNCH-HOST-PORT", text)) == expected

@@ -48,11 +48,12 @@ def test_levels(rule, objects, expected):
     assert len(found(*objects, rule=rule)) == expected
 
 
-def services(ports, count=1, **spec):
+def services(ports, count=1, *, namespace="team", **spec):
     return tuple(
         other(
             "Service",
             name=f"s{number}",
+            namespace=namespace,
             spec={"ports": [{"port": port} for port in range(1, ports + 1)], **spec},
         )
         for number in range(count)
@@ -66,6 +67,7 @@ def services(ports, count=1, **spec):
     ((pod(asking(GPU)), *services(100, 2, clusterIP="None")), 0, "headless"),
     ((pod(asking(GPU), enableServiceLinks=False), *services(100, 2)), 0, "switched off"),
     ((pod({}), *services(100, 2)), 0, "no GPU"),
+    ((pod(asking(GPU)), *services(100, 2, namespace=None)), 0, "of any namespaces"),
 )
 def test_service_links(rule, objects, expected):
     assert len(found(*objects, rule=rule)) == expected

@@ -5,7 +5,6 @@ as one line on the standard error, and the sentence that an answer owes its read
 is about, seen by whom and when.
 """
 
-import asyncio
 import datetime as dt
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -166,6 +165,8 @@ def look(
         where the cluster cannot be reached, or does not know us.
 
     """
+    import asyncio  # here: files are checked without it, and it is slow to load
+
     from gpuyard.kube.errors import KubeError
 
     try:
