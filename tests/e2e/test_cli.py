@@ -470,7 +470,10 @@ BAD_PLACES = {
 WRONG_USE = {
     "no nodes": (("replay", "--pods", "pods.csv"), ["--nodes"]),
     "typo": (("repaly",), ["unknown command 'repaly'; did you mean 'replay'?"]),
-    "unknown": (("zzz",), ["unknown command 'zzz'; there are demo, explain, lint, replay"]),
+    "unknown": (
+        ("zzz",),
+        ["unknown command 'zzz'; there are demo, doctor, explain, lint, replay, snapshot, webhook"],
+    ),
     "unknown option of all": (("--vresion",), ["--vresion", "--version"]),
     "half a fleet": (("demo", "--fleet", "4x8"), ["'4x8'", "NODESxGPUSxMODEL"]),
     "empty fleet": (("demo", "--fleet", ""), ["NODESxGPUSxMODEL"]),

@@ -148,6 +148,12 @@ def test_manifests_against_a_live_cluster(gpuyard, yard, tmp_path):
     assert RULE in done.stdout
     assert "in 1 file, 1 object" in done.stdout
     assert "gpuyard: checked against context " in done.stderr
+    gpuyard("snapshot", "--kubeconfig", admin, "--to", "now.json", cwd=tmp_path)
+    later = gpuyard("lint", "train.yaml", "--snapshot", "now.json", cwd=tmp_path)
+    assert later.returncode == 1
+    assert RULE in later.stdout
+    assert "in 1 file, 1 object" in later.stdout
+    assert "gpuyard: checked against snapshot now.json, " in later.stderr
 
 
 def test_progress_shows_on_a_terminal_and_only_there(yard, tmp_path):
@@ -179,7 +185,7 @@ def test_wrong_use_is_one_sentence(gpuyard, tmp_path, args, expected):
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("verb", ["lint", "doctor"])
+@pytest.mark.parametrize("verb", ["lint", "doctor", "snapshot"])
 def test_the_examples_of_the_help_work_as_printed(gpuyard, yard, tmp_path, verb):
     _, admin, _ = yard
     config = json.loads(Path(admin).read_text())
@@ -189,18 +195,169 @@ def test_the_examples_of_the_help_work_as_printed(gpuyard, yard, tmp_path, verb)
     (tmp_path / "k8s" / "train.yaml").write_text(TRAIN)
     items = small_clouds.gke()
     (tmp_path / "cluster.json").write_text(json.dumps({"kind": "List", "items": items}))
+    taken = gpuyard("snapshot", "--kubeconfig", admin, "--to", "cluster.json.gz", cwd=tmp_path)
+    assert taken.returncode == 0, taken.stderr
     shown = gpuyard(verb, "--help", cwd=tmp_path).stdout
-    examples = re.findall(rf"^    gpuyard ({verb}.*)$", shown, re.MULTILINE)
-    live = [one for one in examples if verb == "doctor" or "--cluster" in one]
-    assert len(live) == 3
+    examples = re.findall(
+        r"^    gpuyard ((?:lint|doctor|snapshot) .*|doctor)$", shown, re.MULTILINE
+    )
+    live = [one for one in examples if verb != "lint" or re.search("--(cluster|snapshot)", one)]
+    assert len(live) == 4
     for example in live:
         done = run_program(*shlex.split(example), cwd=tmp_path, KUBECONFIG="config")
-        assert done.stdout, (example, done.stderr)
+        assert done.stdout or example.startswith("snapshot"), (example, done.stderr)
         if "--as reader" in example:  # who has no rights here at all
             assert "missing right: list nodes in the whole cluster" in done.stderr
             assert done.returncode == (2 if verb == "doctor" else 0)
         else:
             assert done.returncode in {0, 1}, (example, done.stderr)
+
+
+# --- snapshot -------------------------------------------------------------------------------------
+
+
+def comparable(done):
+    """What an answer says, without where it is from and when, and who asked in between."""
+    answer = json.loads(done.stdout)
+    if isinstance(answer, dict):
+        answer = {key: one for key, one in answer.items() if key not in {"source", "seen_at"}}
+    told = [one for one in done.stderr.splitlines() if "checked against" not in one]
+    return done.returncode, answer, sorted(told)
+
+
+@pytest.fixture
+def sights(gpu_pool, yard):
+    """Objects with findings of lint and of doctor, and kubeconfigs by how much they may see."""
+    pool, admin, pool_reader = gpu_pool
+    namespace, _, yard_reader = yard
+    return pool, namespace, {"all": admin, "nodes": pool_reader, "one namespace": yard_reader}
+
+
+def mine(answer, *names):
+    """What is about the objects of this test: others come and go beside it."""
+    code, found, told = answer
+    if isinstance(found, list):
+        return code, [one for one in found if any(name in str(one) for name in names)], told
+    rows = {
+        key: [one for one in found[key] if any(name in str(one) for name in names)]
+        for key in ("pools", "layers", "findings")
+    }
+    return code, rows, found["unseen"], found["hidden"], told
+
+
+def with_a_still_cluster(take, ask):
+    """Take a snapshot and ask the cluster; again where other tests changed the answer meanwhile."""
+    for _ in range(5):
+        before, taken, after = ask(), take(), ask()
+        if before == after:
+            return taken, after
+    return pytest.fail("the cluster gave another answer each time")
+
+
+@pytest.mark.parametrize("who", ["all", "nodes", "one namespace"])
+@pytest.mark.parametrize("verb", [("lint", "--cluster"), ("doctor",)])
+def test_a_snapshot_gives_the_answer_that_the_cluster_gave(gpuyard, sights, tmp_path, who, verb):
+    pool, namespace, configs = sights
+    config, form = configs[who], ("-o", "json")
+
+    def about_mine(done):
+        return mine(comparable(done), pool, namespace)
+
+    taken, live = with_a_still_cluster(
+        lambda: gpuyard("snapshot", "--kubeconfig", config, "--to", "now.json.gz", cwd=tmp_path),
+        lambda: about_mine(gpuyard(*verb, "--kubeconfig", config, *form, cwd=tmp_path)),
+    )
+    assert taken.returncode == (0 if who == "all" else 2), taken.stderr
+    assert "gpuyard: now.json.gz holds " in taken.stderr.splitlines()[-1]
+    later = gpuyard(verb[0], "--snapshot", "now.json.gz", *form, cwd=tmp_path)
+    assert about_mine(later) == live
+    source = later.stderr if verb[0] == "lint" else json.loads(later.stdout)["source"]
+    assert re.search(r"snapshot now\.json\.gz, \d+ seconds? old: context .*, seen at 2", source)
+    if who == "all":
+        assert live[1]
+
+
+def test_a_snapshot_of_one_namespace_and_one_namespace_of_a_snapshot(gpuyard, yard, tmp_path):
+    namespace, admin, _ = yard
+    narrow = ("-n", namespace)
+    config = ("--kubeconfig", admin)
+
+    def take():
+        gpuyard("snapshot", *narrow, *config, "--to", "narrow.json", cwd=tmp_path)
+        gpuyard("snapshot", *config, "--to", "whole.json", cwd=tmp_path)
+
+    def ask():
+        done = gpuyard("lint", "--cluster", *narrow, *config, "-o", "json", cwd=tmp_path)
+        return comparable(done)
+
+    _, live = with_a_still_cluster(take, ask)
+    for asked in (("narrow.json",), ("narrow.json", *narrow), ("whole.json", *narrow)):
+        done = gpuyard("lint", "--snapshot", *asked, "-o", "json", cwd=tmp_path)
+        assert comparable(done) == live, asked
+        assert f", namespace '{namespace}', seen at " in done.stderr
+    (tmp_path / "train.yaml").write_text(TRAIN)
+    for asked in (
+        ("doctor", "--snapshot", "narrow.json"),
+        ("lint", "--snapshot", "narrow.json", "train.yaml"),
+        ("lint", "--snapshot", "narrow.json", "-A"),
+        ("lint", "--snapshot", "narrow.json", "-n", "kube-system"),
+    ):
+        done = gpuyard(*asked, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"was taken of namespace '{namespace}' only" in done.stderr
+
+
+def test_a_snapshot_tells_where_it_is_from_and_holds_no_secret(gpuyard, yard, tmp_path):
+    namespace, admin, _ = yard
+    secret = {"metadata": {"name": "token"}, "stringData": {"key": "not-for-files"}}
+
+    async def make():
+        async with using(admin) as admitted:
+            await send(admitted.client, "POST", f"/api/v1/namespaces/{namespace}/secrets", secret)
+
+    run(make)
+    gpuyard("snapshot", "--kubeconfig", admin, "--to", "now.json", cwd=tmp_path)
+    text = (tmp_path / "now.json").read_text()
+    found = json.loads(text)
+    assert found["format"] == "gpuyard-snapshot/1"
+    assert found["server"]["address"].startswith("https://127.0.0.1:")
+    assert found["server"]["version"].startswith("v1.")
+    assert "not-for-files" not in text
+    assert "Secret" not in found["objects"]
+    assert "managedFields" not in text
+    (job,) = [
+        one for one in found["objects"]["batch/Job"] if one["metadata"]["namespace"] == namespace
+    ]
+    assert job["metadata"]["name"] == "train"
+    assert found["managers"]["batch/Job"][f"{namespace}/train"]
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (("lint", "--snapshot", "b.json", "--cluster"), "give one of the two"),
+        (("lint", "--snapshot", "b.json", "--bundle", "b.json"), "give one of the two"),
+        (("lint", "--snapshot", "b.json", "--context", "a"), "leave out the options"),
+        (("lint", "--snapshot", "b.json"), "b.json: is no snapshot of gpuyard"),
+        (("lint", "--snapshot", "none.json"), "none.json: No such file"),
+        (("doctor", "--snapshot", "b.json", "--bundle", "b.json"), "give one of the two"),
+        (("doctor", "--snapshot", "b.json", "--as", "a"), "leave out the options"),
+        (("doctor", "--snapshot", "b.json"), "b.json: is no snapshot of gpuyard"),
+        (("doctor", "--snapshot", "new.json"), "upgrade gpuyard"),
+        (("snapshot",), "Missing option '--to'"),
+        (("snapshot", "--to", "missing/a.json"), "make it first"),
+        (("snapshot", "--to", "a.json", "-n", "a", "-A"), "give one of the two"),
+        (("snapshot", "--to", "a.json", "--kubeconfig", "none"), "none"),
+    ],
+)
+def test_snapshots_used_wrongly(gpuyard, tmp_path, args, expected):
+    (tmp_path / "b.json").write_text('{"apiVersion": "v1", "kind": "List", "items": []}')
+    (tmp_path / "new.json").write_text('{"format": "gpuyard-snapshot/2", "by": "gpuyard 9.9"}')
+    done = gpuyard(*args, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert expected in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert {one.name for one in tmp_path.iterdir()} == {"b.json", "new.json"}
 
 
 # --- doctor ---------------------------------------------------------------------------------------

@@ -127,4 +127,4 @@ def test_worse_on_one_does_not_pass():
     assert verdict({"wait": 0.0, "lost": BETTER}) == "met"
     assert verdict({"wait": -0.05, "lost": 0.5}) == "worse by 5% on wait"
     assert verdict({"wait": -math.inf, "lost": 0.5}) == "worse on wait"
-    assert verdict({"wait": 0.0, "lost": 0.1}) == "better by 10% at most"
+    assert verdict({"wait": 0.0, "lost": 0.1}) == "better by 10.0% at most"

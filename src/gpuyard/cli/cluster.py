@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 Object = dict[str, Any]
 
+NS_PER_MICROSECOND = 1_000
+
 
 class Look(NamedTuple):
     """What was asked for, as far as it could be read; kinds are written ``apps/Deployment``."""
@@ -38,7 +40,15 @@ class Look(NamedTuple):
     address: str
     at: dt.datetime
     seconds: float
-    misfits: int
+    misfits: dict[str, int]
+    """How many objects of a kind were no JSON objects."""
+    context: str = ""
+    version: str = ""
+    """Of the server, where it was asked for."""
+    chosen: str = ""
+    """The one namespace that was asked for; "" where it was the whole cluster."""
+    kept: str = ""
+    """``snapshot prod.json, 3 hours old``, where it is from a file."""
 
     @property
     def hidden(self) -> "list[Unread]":
@@ -48,18 +58,28 @@ class Look(NamedTuple):
     @property
     def absent(self) -> frozenset[str]:
         """Kinds that the cluster does not have."""
-        return frozenset(_written(one.kind) for one in self.unread if one.why == "not served")
+        return frozenset(written(one.kind) for one in self.unread if one.why == "not served")
 
     @property
     def only_here(self) -> frozenset[str]:
         """Kinds that were seen in `namespace` and nowhere else."""
-        return frozenset(_written(one.kind) for one in self.unread if one.seen_in)
+        return frozenset(written(one.kind) for one in self.unread if one.seen_in)
 
     @property
     def sentence(self) -> str:
         """Say which cluster this was, and when: an answer names its source and its age."""
+        if self.kept:
+            when = self.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            where = f", namespace {self.chosen!r}" if self.chosen else ""
+            return f"{self.kept}: {self.source} ({self.address}){where}, seen at {when}"
         when = self.at.astimezone().strftime("%H:%M:%S")
         return f"{self.source} ({self.address}), seen at {when} in {self.seconds:.1f} s"
+
+    @property
+    def at_ns(self) -> int:
+        """The instant since the epoch, exactly."""
+        since = self.at - dt.datetime.fromtimestamp(0, dt.UTC)
+        return since // dt.timedelta(microseconds=1) * NS_PER_MICROSECOND
 
 
 def options(*, namespaces: bool) -> Callable[[Command], Command]:
@@ -103,6 +123,19 @@ def options(*, namespaces: bool) -> Callable[[Command], Command]:
     return add
 
 
+def check_namespaces(namespace: str | None, *, everything: bool) -> None:
+    """Refuse ``-n`` beside ``-A``.
+
+    Raises
+    ------
+    click.UsageError
+        where both are given.
+
+    """
+    if namespace and everything:
+        raise click.UsageError("-n names one namespace and -A all of them; give one of the two")
+
+
 def wish(
     context: str | None, kubeconfig: str | None, impersonate: str | None, namespace: str | None
 ) -> "Wish":
@@ -115,7 +148,11 @@ def wish(
 
 
 def look(
-    wanted: "Wish", kinds: Iterable[str], *, everywhere: Collection[str] | None = None
+    wanted: "Wish",
+    kinds: Iterable[str],
+    *,
+    everywhere: Collection[str] | None = None,
+    asks_version: bool = False,
 ) -> Look:
     """Read all objects of `kinds`.
 
@@ -133,12 +170,14 @@ def look(
     from gpuyard.kube.errors import KubeError
 
     try:
-        return asyncio.run(_look(wanted, tuple(kinds), everywhere or ()))
+        return asyncio.run(_look(wanted, tuple(kinds), everywhere or (), asks_version=asks_version))
     except KubeError as error:
         raise click.ClickException(str(error)) from error
 
 
-async def _look(wanted: "Wish", kinds: tuple[str, ...], everywhere: Collection[str]) -> Look:
+async def _look(
+    wanted: "Wish", kinds: tuple[str, ...], everywhere: Collection[str], *, asks_version: bool
+) -> Look:
     from gpuyard.kube.connect import connected
     from gpuyard.kube.discovery.read import discover
 
@@ -153,7 +192,22 @@ async def _look(wanted: "Wish", kinds: tuple[str, ...], everywhere: Collection[s
                 await _gather(cluster.client, served, part, namespace, cluster.access, say)
                 for part, namespace in _parts(kinds, wanted.namespace, everywhere, served)
             ]
-    return _found(parts, cluster.access, at, time.monotonic() - started)
+        version = await _version(cluster.client) if asks_version else ""
+    seconds = time.monotonic() - started
+    return _found(parts, cluster.access, at, seconds)._replace(
+        version=version, chosen=wanted.namespace or ""
+    )
+
+
+async def _version(client: "Client") -> str:
+    """Return what the server calls its version; nothing depends on it."""
+    from gpuyard.kube.errors import AnswerError, ApiError
+
+    try:
+        told = await client.get("/version", dict, doing="asking for the server's version")
+    except (AnswerError, ApiError):
+        return ""
+    return str(told.get("gitVersion", ""))
 
 
 def _parts(
@@ -163,7 +217,7 @@ def _parts(
     within: list[Kind] = []
     beyond: list[Kind] = []
     for written in kinds:
-        kind = _read(written)
+        kind = kind_of(written)
         resource = served.find(*kind)
         is_narrow = namespace and written not in everywhere and resource and resource.is_namespaced
         (within if is_narrow else beyond).append(kind)
@@ -195,7 +249,7 @@ async def _gather(
 def _found(
     parts: "list[Gathered[Object]]", access: "Access", at: dt.datetime, seconds: float
 ) -> Look:
-    listed = {_written(kind): one.items for part in parts for kind, one in part.listed.items()}
+    listed = {written(kind): one.items for part in parts for kind, one in part.listed.items()}
     return Look(
         listed=listed,
         unread=[one for part in parts for one in part.unread],
@@ -204,7 +258,13 @@ def _found(
         address=access.server,
         at=at,
         seconds=seconds,
-        misfits=sum(one.misfit_count for part in parts for one in part.listed.values()),
+        misfits={
+            written(kind): one.misfit_count
+            for part in parts
+            for kind, one in part.listed.items()
+            if one.misfit_count
+        },
+        context=access.context,
     )
 
 
@@ -213,18 +273,19 @@ def tell_hidden(look: Look) -> bool:
     for one in look.hidden:
         click.echo(f"gpuyard: {one.sentence}", err=True)
     if look.misfits:
-        click.echo(
-            f"gpuyard: {look.misfits} objects are no JSON objects and were left out", err=True
-        )
+        left_out = sum(look.misfits.values())
+        click.echo(f"gpuyard: {left_out} objects are no JSON objects and were left out", err=True)
     return bool(look.hidden or look.misfits)
 
 
-def _read(kind: str) -> tuple[str, str]:
+def kind_of(kind: str) -> tuple[str, str]:
+    """Return (group, kind) of ``apps/Deployment``."""
     group, _, name = kind.rpartition("/")
     return group, name
 
 
-def _written(kind: tuple[str, str]) -> str:
+def written(kind: tuple[str, str]) -> str:
+    """Return ``apps/Deployment`` of (group, kind)."""
     return f"{kind[0]}/{kind[1]}" if kind[0] else kind[1]
 
 
@@ -244,6 +305,4 @@ def _progress() -> Iterator[Callable[[tuple[str, str], int], None]]:
 
 def rights(hidden: "Iterable[Unread]") -> list[Mapping[str, str]]:
     """Return what was not seen for a report in JSON."""
-    return [
-        {"kind": _written(one.kind), "why": one.why, "sentence": one.sentence} for one in hidden
-    ]
+    return [{"kind": written(one.kind), "why": one.why, "sentence": one.sentence} for one in hidden]

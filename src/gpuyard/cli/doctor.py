@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gpuyard.cli import cluster, manifests, output
+from gpuyard.cli import cluster, kept, manifests, output
 
 if TYPE_CHECKING:
+    from gpuyard.cli.cluster import Look
+    from gpuyard.kube.kubeconfig.choose import Wish
     from gpuyard.platform.layers import Facts
     from gpuyard.platform.layers.report import Source
-
-NS_PER_SECOND = 10**9
 
 
 @click.command(
@@ -24,11 +24,13 @@ NS_PER_SECOND = 10**9
       gpuyard doctor
       gpuyard doctor --context prod --as reader --partial
       gpuyard doctor --bundle cluster.json -o json
+      gpuyard doctor --snapshot cluster.json.gz
 
     \b
     A bundle is what kubectl prints:
       kubectl get nodes,pods,ds,deploy,resourcequota,clusterpolicies.nvidia.com -A -o json \\
         > cluster.json
+    A snapshot is what gpuyard snapshot --to FILE writes; it also knows what could not be read.
 
     Exit code 0 where nothing contradicts itself, 1 where something does, 2 where the cluster cannot
     be reached or a right is missing (--partial lets that pass). docs/reference/doctor.md lists the
@@ -43,6 +45,7 @@ NS_PER_SECOND = 10**9
     metavar="FILE",
     help="Objects from kubectl get … -o json, instead of a cluster.",
 )
+@kept.option
 @output.options("table", "json")
 def command(
     *,
@@ -51,6 +54,7 @@ def command(
     impersonate: str | None,
     partial: bool,
     bundle_path: Path | None,
+    snapshot_path: Path | None,
     form: str,
     to: Path | None,
     no_color: bool,
@@ -61,17 +65,19 @@ def command(
     exporter, MIG manager, node features, network, DRA, queue): who installed it, in which version,
     on how many nodes it is ready. Look here before you install anything twice. Nothing is written.
     """
-    if bundle_path is not None and (context or kubeconfig or impersonate):
-        raise click.UsageError("--bundle is the cluster; leave out the options of a live one")
+    is_live_asked = bool(context or kubeconfig or impersonate)
+    _check_use(bundle_path, snapshot_path, is_live_asked=is_live_asked)
     output.check_writable(to)
     from gpuyard.platform.layers import NEEDED, examine
     from gpuyard.platform.layers.report import as_json, as_table
 
+    is_incomplete = False
     if bundle_path is not None:
         facts, source = _of_bundle(bundle_path)
-        is_incomplete = False
     else:
-        facts, source, is_incomplete = _of_cluster(context, kubeconfig, impersonate)
+        look = _look(cluster.wish(context, kubeconfig, impersonate, None), snapshot_path)
+        is_incomplete = cluster.tell_hidden(look)
+        facts, source = _of_cluster(look)
     found = examine(facts)
     columns, color = output.looks(to, no_color=no_color)
     output.write(
@@ -92,26 +98,43 @@ def command(
         click.get_current_context().exit(1)
 
 
-def _of_cluster(
-    context: str | None, kubeconfig: str | None, impersonate: str | None
-) -> "tuple[Facts, Source, bool]":
-    from gpuyard.platform.layers import KINDS, Facts
+def _check_use(
+    bundle_path: Path | None, snapshot_path: Path | None, *, is_live_asked: bool
+) -> None:
+    """Refuse two clusters at once."""
+    if bundle_path is not None and snapshot_path is not None:
+        raise click.UsageError("--bundle and --snapshot are both the cluster; give one of the two")
+    if is_live_asked and (bundle_path is not None or snapshot_path is not None):
+        name = "--bundle" if bundle_path is not None else "--snapshot"
+        raise click.UsageError(f"{name} is the cluster; leave out the options of a live one")
+
+
+def _look(wanted: "Wish", snapshot_path: Path | None) -> "Look":
+    from gpuyard.platform.layers import KINDS
+
+    if snapshot_path is None:
+        return cluster.look(wanted, KINDS)
+    look = kept.look_at(snapshot_path, KINDS)
+    kept.check_whole(look, snapshot_path, "doctor looks at the whole cluster")
+    return look
+
+
+def _of_cluster(look: "Look") -> "tuple[Facts, Source]":
+    from gpuyard.platform.layers import Facts
     from gpuyard.platform.layers.report import Source
 
-    look = cluster.look(cluster.wish(context, kubeconfig, impersonate, None), KINDS)
-    is_incomplete = cluster.tell_hidden(look)
     facts = Facts(
         listed=look.listed,
         absent=look.absent,
         only_here=look.only_here,
-        now_ns=int(look.at.timestamp() * NS_PER_SECOND),
+        now_ns=look.at_ns,
     )
     source = Source(
         sentence=look.sentence,
         seen_at=look.at.isoformat(timespec="seconds"),
         hidden=cluster.rights(look.hidden),
     )
-    return facts, source, is_incomplete
+    return facts, source
 
 
 def _of_bundle(path: Path) -> "tuple[Facts, Source]":

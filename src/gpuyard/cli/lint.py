@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from gpuyard.cli import cluster, manifests, output
+from gpuyard.cli import cluster, kept, manifests, output
 
 if TYPE_CHECKING:
     from gpuyard.cli.cluster import Look
@@ -38,6 +38,7 @@ PROGRESS_FILES_MIN = 200  # fewer are read before anybody wonders
       gpuyard lint --cluster --context prod
       gpuyard lint k8s/ --cluster
       gpuyard lint --cluster -n research --as reader --partial
+      gpuyard lint --snapshot cluster.json.gz
       gpuyard lint k8s/ --write-baseline .gpuyard-baseline.json
       gpuyard lint k8s/ --baseline .gpuyard-baseline.json
       gpuyard lint k8s/ --fix
@@ -70,6 +71,7 @@ PROGRESS_FILES_MIN = 200  # fewer are read before anybody wonders
     is_flag=True,
     help="The objects of a live cluster: as with --bundle, alone or beside PATHs.",
 )
+@kept.option
 @cluster.options(namespaces=True)
 @click.option(
     "--fail-on",
@@ -110,6 +112,7 @@ def command(
     paths: tuple[str, ...],
     bundle_path: Path | None,
     is_live: bool,
+    snapshot_path: Path | None,
     context: str | None,
     kubeconfig: str | None,
     impersonate: str | None,
@@ -131,9 +134,12 @@ def command(
     PATH is a file, a folder (its .yaml, .yml and .json files at any depth) or - for the standard
     input. Without --cluster nothing is asked of one; nothing is written to one in any case.
     """
-    wants = Wants(context, kubeconfig, impersonate, namespace, partial)
-    _check_use(paths, bundle_path, fixes=fixes, yes=yes, is_live=is_live)
-    _check_cluster_use(wants, paths, is_live=is_live, everything=all_namespaces)
+    wants = Wants(
+        context, kubeconfig, impersonate, namespace, partial, all_namespaces, snapshot_path
+    )
+    has_look = _check_sources(wants, bundle_path, is_live=is_live)
+    _check_use(paths, bundle_path, fixes=fixes, yes=yes, has_look=has_look)
+    _check_cluster_use(wants, paths, has_look=has_look)
     output.check_writable(to)
     output.check_writable(new_baseline_path, "--write-baseline")
     gc.disable()  # values of manifests hold no cycles; looking for some takes a sixth of the time
@@ -143,7 +149,7 @@ def command(
     if baseline_path is not None:
         known = read_baseline(baseline_path.read_bytes(), str(baseline_path))
     run = _Run(
-        paths, bundle_path, *_settings(config_path, fail_on), wants=wants if is_live else None
+        paths, bundle_path, *_settings(config_path, fail_on), wants=wants if has_look else None
     )
     outcome = run.outcome()
     if new_baseline_path is not None:
@@ -155,39 +161,53 @@ def command(
 
 
 class Wants(NamedTuple):
-    """What the command line says about a live cluster."""
+    """What the command line says about a live cluster, or the snapshot of one."""
 
     context: str | None
     kubeconfig: str | None
     impersonate: str | None
     namespace: str | None
     partial: bool
+    everything: bool
+    snapshot: Path | None
 
 
-def _check_cluster_use(
-    wants: Wants, paths: Sequence[str], *, is_live: bool, everything: bool
-) -> None:
+def _check_sources(wants: Wants, bundle_path: Path | None, *, is_live: bool) -> bool:
+    """Refuse two clusters at once; say whether there is a live one or a snapshot."""
+    given = {
+        "--cluster": is_live,
+        "--bundle": bundle_path is not None,
+        "--snapshot": wants.snapshot is not None,
+    }
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise click.UsageError(
+            f"{names[0]} and {names[1]} are both the cluster; give one of the two"
+        )
+    if wants.snapshot is not None and any(wants[:3]):
+        raise click.UsageError("--snapshot is the cluster; leave out the options of a live one")
+    return is_live or wants.snapshot is not None
+
+
+def _check_cluster_use(wants: Wants, paths: Sequence[str], *, has_look: bool) -> None:
     """Refuse options about a cluster where none is asked, and two that contradict each other."""
-    if not is_live and (any(wants) or everything):
+    if not has_look and any(wants):
         raise click.UsageError(
             "a context, a user or a namespace is one of a cluster: add --cluster"
         )
-    if wants.namespace and everything:
-        raise click.UsageError("-n names one namespace and -A all of them; give one of the two")
+    cluster.check_namespaces(wants.namespace, everything=wants.everything)
     if wants.namespace and paths:
         raise click.UsageError("-n chooses objects of the cluster; beside PATHs leave it out")
 
 
 def _check_use(
-    paths: Sequence[str], bundle_path: Path | None, *, fixes: bool, yes: bool, is_live: bool
+    paths: Sequence[str], bundle_path: Path | None, *, fixes: bool, yes: bool, has_look: bool
 ) -> None:
     """Refuse options that do not go together before anything is read."""
-    if is_live and bundle_path is not None:
-        raise click.UsageError("--cluster and --bundle are both the cluster; give one of the two")
-    if not paths and bundle_path is None and not is_live:
+    if not paths and bundle_path is None and not has_look:
         raise click.UsageError(
-            "name files or folders with manifests, - for the standard input, a --bundle or"
-            " --cluster"
+            "name files or folders with manifests, - for the standard input, a --bundle, a"
+            " --snapshot or --cluster"
         )
     if fixes and (not paths or "-" in paths):
         raise click.UsageError("--fix edits files; name them or their folder")
@@ -295,14 +315,12 @@ class _Run:
 
     def _look(self, wants: Wants) -> None:
         """Read the cluster once; files may change under --fix, the cluster is taken as it was."""
-        from gpuyard.lint import catalogue
-        from gpuyard.lint.cluster import POD, Seen
+        from gpuyard.lint.cluster import Seen
 
-        wished = cluster.wish(*wants[:4])
-        look = self.look = cluster.look(wished, catalogue.kinds(), everywhere={POD})
+        look = self.look = self._looked(wants)
         is_hidden = cluster.tell_hidden(look)
         self.is_incomplete |= is_hidden and not wants.partial
-        self.is_narrow = wants.namespace is not None
+        self.is_narrow = bool(look.chosen)
         self.seen = Seen(
             source=look.source,
             listed=look.listed,
@@ -316,6 +334,20 @@ class _Run:
                 " was not seen",
                 err=True,
             )
+
+    def _looked(self, wants: Wants) -> "Look":
+        from gpuyard.lint import catalogue
+        from gpuyard.lint.cluster import POD
+
+        path, kinds = wants.snapshot, catalogue.kinds()
+        if path is None:
+            return cluster.look(cluster.wish(*wants[:4]), kinds, everywhere={POD})
+        look = kept.look_at(path, kinds, namespace=wants.namespace, everywhere={POD})
+        if wants.everything:
+            kept.check_whole(look, path, "-A asks for all of them")
+        if self.files:
+            kept.check_whole(look, path, "manifests are checked against the whole cluster")
+        return look
 
     def _wanted(self, paths: Sequence[str], folder: Path) -> list[tuple[str, bool]]:
         from gpuyard.lint.globs import matches

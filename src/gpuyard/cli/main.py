@@ -36,6 +36,7 @@ COMMANDS = {
     "explain": Entry("gpuyard.cli.explain", "Why a rule of lint exists, and what to do about it."),
     "lint": Entry("gpuyard.cli.lint", "Kubernetes manifests, for what goes wrong with GPUs."),
     "replay": Entry("gpuyard.cli.replay", "A trace under one policy or several."),
+    "snapshot": Entry("gpuyard.cli.snapshot", "What lint and doctor read of a cluster, as a file."),
     "webhook": Entry("gpuyard.cli.webhook", "Lint at the API server: warnings, or refusals."),
 }
 

@@ -85,6 +85,23 @@ def write(text: str, to: Path | None) -> None:
         ) from error
 
 
+def write_bytes(content: bytes, to: Path) -> None:
+    """Write to the file `to`, whole or not at all; to a pipe or a device as it is.
+
+    Raises
+    ------
+    TraceError, OSError
+        where it cannot be written; then nothing is left behind.
+
+    """
+    if _is_special(to):
+        to.write_bytes(content)
+        return
+    from gpuyard.traces.whole import write_whole
+
+    write_whole(to.resolve(), content)
+
+
 def check_writable(to: Path | None, option: str = "--to") -> None:
     """Refuse a place that cannot be written to before the work is done, not after.
 
