@@ -43,7 +43,7 @@ TEMPLATE = """\
 apiVersion: v1
 kind: Pod
 metadata:
-  name: {{ .Release.Name }}-gpu
+  name: {{ .Release.Name }}-vllm
 """
 BROKEN = "apiVersion: v1\nkind: [\n"
 NODE = """\

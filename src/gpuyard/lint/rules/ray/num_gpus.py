@@ -8,6 +8,7 @@ limits is the usual case.
 Fractions shared by several tasks are Ray's own business and do not show here.
 """
 
+import re
 from collections.abc import Iterator
 
 from gpuyard.dialects.workloads import PodView
@@ -17,13 +18,14 @@ from gpuyard.lint.wording import count
 from gpuyard.lint.world import World
 
 KEY = "num-gpus"
+FOR_GPUS = re.compile(r"gpu|cuda|-cu[0-9]|rocm|vllm|sglang")  # in the name of an image
 COUNTED = frozenset({"nvidia", "amd", "intel"})  # TPUs and Neuron cores are resources of their own
 
 
 def check_more(pod: PodView, _world: World) -> Iterator[Hit]:
     """Find groups that promise Ray GPUs which the pod does not have."""
     for path, said, there in _said(pod):
-        if said > there:
+        if said > there and _is_about_gpus(pod):
             yield Hit(
                 path,
                 f"Ray is told of {count(said, 'GPU')} in each pod of this group, which has {there}",
@@ -40,6 +42,11 @@ def check_fewer(pod: PodView, _world: World) -> Iterator[Hit]:
                 f"Ray is told of {count(said, 'GPU')} in each pod of this group, which has {there}",
                 of="value",
             )
+
+
+def _is_about_gpus(pod: PodView) -> bool:
+    """Tell whether GPUs are meant: to Ray ``num-gpus`` is a number that may stand for anything."""
+    return pod.workload.asks_gpus or FOR_GPUS.search(pod.containers[0].image) is not None
 
 
 def _said(pod: PodView) -> Iterator[tuple[tuple[str | int, ...], int, int]]:
