@@ -26,7 +26,7 @@ spec:
     spec:
       containers:
         - name: server
-          image: registry.example/server:1.4
+          image: registry.example/nccl-server:1.4
           resources:
             limits: {nvidia.com/gpu: 4, memory: 64Gi}
           volumeMounts:

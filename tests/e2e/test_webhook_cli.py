@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import urllib.request
+from contextlib import contextmanager
 
 import msgspec
 import pytest
@@ -113,6 +114,16 @@ def test_a_port_that_is_taken_is_named(tmp_path):
     assert f"listening on {address}: Address already in use" in done.stderr
 
 
+@contextmanager
+def ended(process):
+    """End a process that a failed test leaves behind: it would be waited for without end."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
 def test_it_serves_with_a_certificate_of_its_own_until_it_is_told_to_stop(tmp_path, number):
     process = subprocess.Popen(
@@ -122,7 +133,7 @@ def test_it_serves_with_a_certificate_of_its_own_until_it_is_told_to_stop(tmp_pa
         stderr=subprocess.PIPE,
         text=True,
     )
-    with process:
+    with process, ended(process):
         line = msgspec.json.decode(process.stderr.readline())
         authority = ""
         while "END CERTIFICATE" not in authority:
