@@ -26,14 +26,14 @@ def test_a_gain_in_hours_and_money():
         "worth $4,690."
     )
     assert worth.note.startswith("At load 0.9, one seed. AWS us-east-1")
-    assert "see the last line" in worth.note
+    assert "see the fifth line" in worth.note
 
 
 def test_a_loss_is_not_called_a_gain():
     worth = sentences(findings(*constant(ours=900.0)))[0]
     assert text(worth).startswith("gpuyard does 100 fewer GPU-hours")
     assert "worth $200" in text(worth)
-    assert "see the last line" not in worth.note
+    assert "see the fifth line" not in worth.note
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def _worth(findings: Findings, peer: Contender) -> Sentence:
     prices = f" {PRICE_SOURCE}."
     if unpriced:
         prices += f" No price is known here of {', '.join(unpriced)}: counted as $0."
-    whose = "Packing and whole gangs bring it, whoever does them: see the last line."
+    whose = "Packing and whole gangs bring it, whoever does them: see the fifth line."
     return Sentence(
         (
             "gpuyard does ",
