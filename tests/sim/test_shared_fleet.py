@@ -5,8 +5,20 @@ import math
 import msgspec
 import pytest
 
+from gpuyard.model.workloads import (
+    DeviceRequest,
+    PodSet,
+    PodTemplate,
+    Request,
+    TimedWorkload,
+    Workload,
+)
 from gpuyard.scheduling.presets import PRESETS
 from gpuyard.studies.contested.contest import generated
+from gpuyard.studies.contested.teams import cohorts, doors, flavors_of, teams_queues
+from gpuyard.studies.contested.whole_gpus import in_whole_gpus
+from gpuyard.traces.fleet import parse_fleet
+from gpuyard.traces.trace import Trace
 from gpuyard.twin import shared_fleet
 from gpuyard.twin.record import Head, RecordError, RecordWriter, Verdict, read, recompute
 from gpuyard.twin.shared_fleet import Habit
@@ -112,6 +124,33 @@ def test_every_plan_of_a_shared_fleet_comes_out_again(contest, name):
     assert recompute(read(lines, "r"), other).difference is not None
     with pytest.raises(RecordError, match="name a policy that has queues"):
         recompute(read(lines, "r"), PRESETS["fgd"])
+
+
+def test_whom_nodes_refuse_goes_on_to_the_next_flavors_at_once():
+    """The small machines have the quota, and none of them the eight GPUs; nothing else happens."""
+    asked = Request(devices=DeviceRequest(count=8))
+    job = Workload(
+        key="job",
+        pod_sets=(PodSet(name="main", count=1, template=PodTemplate(request=asked)),),
+        created_ns=0,
+        queue="team",
+    )
+    nodes = parse_fleet("2x4xL4+2x4xA100+1x8xH100")
+    made = in_whole_gpus(Trace("small", nodes, (TimedWorkload(job, HOUR_NS),)), 2 * HOUR_NS)
+    fleet = shared_fleet.SharedFleet(
+        nodes=made.nodes,
+        cluster_queues=teams_queues(made.nodes, {"team": 1}),
+        local_queues=doors(["team"]),
+        flavors=tuple(
+            msgspec.structs.replace(flavor, topology="") for flavor in flavors_of(made.nodes)
+        ),
+        cohorts=cohorts(),
+        arrivals=made.workloads,
+        until_ns=2 * HOUR_NS,
+        probe=asked,
+    )
+    (outcome,) = shared_fleet.run(fleet, PRESETS["kueue"]).outcomes
+    assert (outcome.started_ns, outcome.ended_ns) == (0, HOUR_NS)
 
 
 def test_half_hours_are_saved():

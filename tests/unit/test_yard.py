@@ -20,7 +20,7 @@ from gpuyard.model.deltas import (
 )
 from gpuyard.model.ledger import Hold, Recorded
 from gpuyard.model.nodes import Device, Node
-from gpuyard.model.queues import Admitted, LocalQueue, ResourceFlavor
+from gpuyard.model.queues import Admission, Admitted, LocalQueue, ResourceFlavor
 from gpuyard.model.resources import Resources
 from gpuyard.model.running import Running
 from gpuyard.model.topology import HOSTNAME, Topology
@@ -33,7 +33,7 @@ from gpuyard.model.workloads import (
     Workload,
 )
 from gpuyard.scheduling.presets import PRESETS
-from gpuyard.scheduling.yard import Yard
+from gpuyard.scheduling.yard import Losses, Yard
 from tests.small_queues import GPU, group, queue
 
 HOSTS = Topology(name="hosts", levels=(HOSTNAME,))
@@ -220,3 +220,19 @@ def test_a_policy_without_queues_is_refused():
 )
 def test_what_an_eviction_would_throw_away(facts, lost_ns):
     assert Running(key="a", pods=(), started_ns=10, **facts).lost_ns(100) == lost_ns
+
+
+def test_work_without_a_device_counts_as_if_it_had_one():
+    bare = PodTemplate(request=Request(resources=Resources.of({"cpu": 1000})))
+    held = {
+        key: Admitted(
+            workload=Workload(
+                key=key, pod_sets=(PodSet(name="m", count=1, template=of),), created_ns=0
+            ),
+            admission=Admission("main", ()),
+        )
+        for key, of in (("bare", bare), ("four", FOUR))
+    }
+    running = {key: Running(key=key, pods=(), started_ns=0) for key in held}
+    losses = Losses(running, held, 50)
+    assert (losses["bare"].device_ns, losses["four"].device_ns) == (50, 200)
